@@ -1,0 +1,66 @@
+"""Handing derived instances to their destinations, and what became of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID, TransferSyntaxUID
+
+
+class DeliveryState(StrEnum):
+    """Where one instance stands on its way to one destination."""
+
+    QUEUED = "queued"
+    STORED = "stored"
+    """The destination answered success or a warning: it has the instance (PS3.4 Table B.2-1)."""
+    VERIFIED = "verified"
+    """The destination lists the instance when asked."""
+    FAILED = "failed"
+    """Refused for good; a person has to look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A destination as configured: where to C-STORE and, optionally, where to ask whether it arrived."""
+
+    name: str
+    ae_title: AETitle
+    host: str
+    port: int
+    dicomweb_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingInstance:
+    """One instance to send: its identifiers and the file that holds it."""
+
+    sop_instance_uid: SOPInstanceUID
+    sop_class_uid: SOPClassUID
+    transfer_syntax_uid: TransferSyntaxUID
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOutcome:
+    """What the destination said about one instance: DIMSE status, and whether it now has it."""
+
+    sop_instance_uid: SOPInstanceUID
+    status: int
+    stored: bool
+    retryable: bool
+    comment: str = ""
+
+
+class Destination(Protocol):
+    """A place that takes instances; implementations must report an outcome for each one."""
+
+    endpoint: Endpoint
+
+    def store(self, instances: tuple[OutgoingInstance, ...]) -> tuple[StoreOutcome, ...]:
+        """Send the instances in one go; raises DestinationUnreachable when nothing could be said to the peer."""
+        ...
+
+    def verify(self, series: Mapping[str, tuple[SOPInstanceUID, ...]], study_instance_uid: str) -> bool | None:
+        """Ask whether all instances of these series are there; None where the destination cannot be asked."""
+        ...

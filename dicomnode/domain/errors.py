@@ -1,0 +1,179 @@
+"""Everything that can go wrong, in one tree.
+
+DicomnodeError
+├── InvalidValue            a value breaks the standard's own form (UID, AE title, date)
+├── ReceptionError
+│   ├── MalformedInstance   the data set cannot be read or lacks an identifier
+│   ├── SpoolFull           no room left to keep an instance durably
+│   └── LedgerUnavailable   the ledger did not take the row
+├── GeometryError           instances do not form one regular volume
+├── ContractViolation       an input lies outside what the model was made for
+├── InvalidRule             a rule, field or operator that cannot be evaluated
+├── ModelError
+│   ├── ModelNotFound       no plug-in of that name is installed
+│   ├── ModelUnavailable    installed, but this host lacks something it needs
+│   ├── WeightsChanged      the weights are not the ones that were pinned
+│   └── ModelFailed         the model raised, hung or was killed
+├── OutputRefused           a derived instance did not pass the output gate
+├── DeliveryError
+│   ├── DestinationUnreachable   nothing is known to be stored; try again
+│   └── DestinationRefused       the peer answered and said no
+├── InvalidSettings         the node cannot start as configured
+└── NotInLedger             asked for something the node has never seen
+
+Each class says whether trying again can help, which DIMSE and HTTP status answers it, and what the operator should do.
+"""
+
+from typing import ClassVar
+
+
+class DicomnodeError(Exception):
+    """Root of the tree; every refusal of the node is one of its children."""
+
+    retryable: ClassVar[bool] = False
+    dimse_status: ClassVar[int] = 0xC000
+    http_status: ClassVar[int] = 500
+    help: ClassVar[str] = "Look at the study's timeline; report this as a defect of the node if it says nothing."
+
+    @property
+    def reason(self) -> str:
+        """What happened, in one sentence without patient data."""
+        return str(self) or type(self).__name__
+
+
+class InvalidValue(DicomnodeError):
+    """A value that does not have the form the standard asks for."""
+
+    http_status = 400
+    help = "Correct the value at the system that sent it."
+
+
+class ReceptionError(DicomnodeError):
+    """An instance was offered and could not be accepted; the sender still has it."""
+
+
+class MalformedInstance(ReceptionError):
+    """The data set cannot be read, or a UID that places it is missing."""
+
+    dimse_status = 0xC001
+    http_status = 400
+    help = "The instance is kept in quarantine; ask the sending system to repair and resend it."
+
+
+class SpoolFull(ReceptionError):
+    """The disk refused the bytes."""
+
+    retryable = True
+    dimse_status = 0xA700
+    http_status = 507
+    help = "Free space on the spool's disk; the sender will offer the instance again."
+
+
+class LedgerUnavailable(ReceptionError):
+    """The row could not be committed, so the instance is not acknowledged."""
+
+    retryable = True
+    dimse_status = 0xA700
+    http_status = 503
+    help = "Check the database; the sender will offer the instance again."
+
+
+class GeometryError(DicomnodeError):
+    """The instances of a series do not form one regular volume (PS3.3 C.7.6.2)."""
+
+    http_status = 422
+    help = "The series cannot be used as an input as it is; check for missing or repeated slices at the scanner."
+
+
+class ContractViolation(DicomnodeError):
+    """An input lies outside what the model's card allows; no image is made."""
+
+    http_status = 422
+    help = "The model must not be used on this input; see its card for what it accepts."
+
+
+class InvalidRule(DicomnodeError):
+    """A rule that cannot be evaluated; it is refused when it is loaded, never skipped."""
+
+    http_status = 422
+    help = "Correct the rule; `dicomnode rules check` says where."
+
+
+class ModelError(DicomnodeError):
+    """A model plug-in could not do its work."""
+
+
+class ModelNotFound(ModelError):
+    """A rule names a model that is not installed here."""
+
+    http_status = 404
+    help = "Install the plug-in, or correct the model's name in the rule; `dicomnode model list` shows what is here."
+
+
+class ModelUnavailable(ModelError):
+    """The plug-in is installed but this host lacks something it needs."""
+
+    http_status = 503
+    help = "`dicomnode model list` says what is missing."
+
+
+class WeightsChanged(ModelError):
+    """The weights on disk are not the ones that were pinned when the work was decided."""
+
+    help = "Restore the pinned weights, or publish the new model version and decide the study again."
+
+
+class ModelFailed(ModelError):
+    """The model raised, ran out of time or memory, or its process was killed."""
+
+    retryable = True
+    help = "Retry from the study's page; if it fails again, report it to the model's author with the derivation id."
+
+
+class OutputRefused(DicomnodeError):
+    """A derived instance lacks a label, differs in geometry or is not valid; it does not leave the node."""
+
+    help = "Nothing was sent. Report this as a defect with the derivation id: an output must never fail its own gate."
+
+
+class DeliveryError(DicomnodeError):
+    """A destination did not take an instance."""
+
+    http_status = 502
+
+
+class DestinationUnreachable(DeliveryError):
+    """No association, no answer, or a temporary refusal: the next attempt may succeed."""
+
+    retryable = True
+    help = "Check that the destination is up and reachable; the node tries again by itself."
+
+
+class DestinationRefused(DeliveryError):
+    """The destination answered and refused for good."""
+
+    help = "Check at the destination whether it allows this node's AE title and this SOP class."
+
+
+class InvalidSettings(DicomnodeError):
+    """The node cannot start as configured."""
+
+    help = "Correct the settings file or the environment; `dicomnode doctor` says what is missing."
+
+
+class NotInLedger(DicomnodeError):
+    """Asked for a study, series, instance or derivation that this node has never recorded."""
+
+    http_status = 404
+    help = "Check the identifier; `dicomnode studies` lists what is here."
+
+
+def error_named(name: str) -> type[DicomnodeError]:
+    """Find an error class by its name, so that a stored failure keeps its advice; the root when unknown."""
+    pending: list[type[DicomnodeError]] = [DicomnodeError]
+    while pending:
+        candidate = pending.pop()
+        if candidate.__name__ == name:
+            return candidate
+        pending.extend(candidate.__subclasses__())
+    return DicomnodeError

@@ -1,0 +1,42 @@
+"""What a lower room asks of a higher one; `node` hands in the implementation."""
+
+from datetime import datetime
+from typing import Protocol
+
+from dicomnode.domain.association import Association, OfferedInstance
+
+
+class Clock(Protocol):
+    """Tells the time; injected so that tests and replays decide what time it is."""
+
+    def now(self) -> datetime:
+        """Give the present instant, aware, in UTC."""
+        ...
+
+
+class InstanceSink(Protocol):
+    """Takes one instance's data set as it arrives; nothing is promised before `accept` returns."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append the next bytes of the encoded data set; raises SpoolFull."""
+        ...
+
+    def accept(self) -> None:
+        """Make the instance durable and record it: file synced, renamed, row committed (raises ReceptionError)."""
+        ...
+
+    def discard(self) -> None:
+        """Forget the bytes: the sender gave up, or said no more; safe to call at any time."""
+        ...
+
+
+class Reception(Protocol):
+    """Where a listener (DIMSE or DICOMweb) hands over what it is offered."""
+
+    def open(self, offered: OfferedInstance) -> InstanceSink:
+        """Begin to take one instance; raises ReceptionError when it cannot be taken at all."""
+        ...
+
+    def refused(self, association: Association, reason: str) -> None:
+        """Record that an association was not let in, and why."""
+        ...
