@@ -1,0 +1,132 @@
+"""Where each derived instance stands on its way to each destination."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from dicomnode.domain.delivery import DeliveryState, OutgoingInstance, StoreOutcome
+from dicomnode.domain.derivation import DerivedInstance
+from dicomnode.domain.uids import SOPClassUID, SOPInstanceUID, TransferSyntaxUID
+from dicomnode.ledger.tables import DeliveryRow, InstanceRow
+from dicomnode.ledger.transaction import Transaction, insert_new
+
+
+def queue_delivery(
+    tx: Transaction,
+    derivation: tuple[str, str],
+    destination: str,
+    instances: Iterable[DerivedInstance],
+    now: datetime,
+) -> None:
+    """Queue the instances of a derivation (its key and study) for one destination."""
+    key, study_instance_uid = derivation
+    for instance in instances:
+        insert_new(
+            tx,
+            DeliveryRow,
+            derivation_key=key,
+            destination=destination,
+            sop_instance_uid=instance.sop_instance_uid,
+            study_instance_uid=study_instance_uid,
+            state=DeliveryState.QUEUED,
+            comment="",
+            attempts=0,
+            at=now,
+        )
+
+
+def outstanding(tx: Transaction, key: str, destination: str) -> tuple[OutgoingInstance, ...]:
+    """List the instances the destination has not yet taken, in order; `file` is the path inside the spool."""
+    rows = tx.session.execute(
+        sa.select(InstanceRow)
+        .join(DeliveryRow, DeliveryRow.sop_instance_uid == InstanceRow.sop_instance_uid)
+        .where(
+            DeliveryRow.derivation_key == key,
+            DeliveryRow.destination == destination,
+            DeliveryRow.state == DeliveryState.QUEUED,
+            InstanceRow.in_use,
+        )
+        .order_by(InstanceRow.instance_number, InstanceRow.sop_instance_uid)
+    ).scalars()
+    return tuple(
+        OutgoingInstance(
+            sop_instance_uid=SOPInstanceUID(row.sop_instance_uid),
+            sop_class_uid=SOPClassUID(row.sop_class_uid),
+            transfer_syntax_uid=TransferSyntaxUID(row.transfer_syntax_uid),
+            file=row.path,
+        )
+        for row in rows
+    )
+
+
+def record_outcomes(
+    tx: Transaction, key: str, destination: str, outcomes: Iterable[StoreOutcome], now: datetime
+) -> None:
+    """Record what the destination said about each instance."""
+    for outcome in outcomes:
+        state = DeliveryState.STORED if outcome.stored else DeliveryState.FAILED
+        if outcome.retryable and not outcome.stored:
+            state = DeliveryState.QUEUED
+        tx.session.execute(
+            sa.update(DeliveryRow)
+            .where(
+                DeliveryRow.derivation_key == key,
+                DeliveryRow.destination == destination,
+                DeliveryRow.sop_instance_uid == outcome.sop_instance_uid,
+            )
+            .values(
+                state=state,
+                status=outcome.status,
+                comment=outcome.comment,
+                attempts=DeliveryRow.attempts + 1,
+                at=now,
+            )
+        )
+
+
+def mark_verified(tx: Transaction, key: str, destination: str, now: datetime) -> None:
+    """Say that the destination lists every stored instance of this derivation when asked."""
+    tx.session.execute(
+        sa.update(DeliveryRow)
+        .where(
+            DeliveryRow.derivation_key == key,
+            DeliveryRow.destination == destination,
+            DeliveryRow.state == DeliveryState.STORED,
+        )
+        .values(state=DeliveryState.VERIFIED, at=now)
+    )
+
+
+def requeue_failed(tx: Transaction, key: str, destination: str, now: datetime) -> int:
+    """Put refused instances back into the queue, and say how many."""
+    result = tx.session.execute(
+        sa.update(DeliveryRow)
+        .where(
+            DeliveryRow.derivation_key == key,
+            DeliveryRow.destination == destination,
+            DeliveryRow.state == DeliveryState.FAILED,
+        )
+        .values(state=DeliveryState.QUEUED, at=now)
+    )
+    return int(getattr(result, "rowcount", 0))
+
+
+def delivery_counts(tx: Transaction, key: str, destination: str) -> dict[str, int]:
+    """Count a derivation's instances at one destination by state."""
+    rows = tx.session.execute(
+        sa.select(DeliveryRow.state, sa.func.count())
+        .where(DeliveryRow.derivation_key == key, DeliveryRow.destination == destination)
+        .group_by(DeliveryRow.state)
+    ).all()
+    return {state: count for state, count in rows}
+
+
+def attempts_made(tx: Transaction, key: str, destination: str) -> int:
+    """Say how often the longest-waiting instance was tried."""
+    value = tx.session.execute(
+        sa.select(sa.func.max(DeliveryRow.attempts)).where(
+            DeliveryRow.derivation_key == key, DeliveryRow.destination == destination
+        )
+    ).scalar()
+    return int(value or 0)

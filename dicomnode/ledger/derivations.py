@@ -1,0 +1,175 @@
+"""Synthesis work: asked for once, done once, with its inputs, state and report."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from dicomnode.domain.derivation import (
+    Derivation,
+    DerivationInput,
+    DerivationReport,
+    DerivationState,
+    DerivedInstance,
+    ModelIdentity,
+)
+from dicomnode.domain.errors import DicomnodeError, NotInLedger
+from dicomnode.domain.study import Origin
+from dicomnode.domain.uids import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
+from dicomnode.ledger.tables import DerivationRow, InstanceRow, SeriesRow
+from dicomnode.ledger.transaction import Transaction, insert_new
+
+
+def request_derivation(tx: Transaction, derivation: Derivation) -> bool:
+    """Ask for a derivation; says whether it is new (the same key again is the same work)."""
+    return insert_new(
+        tx,
+        DerivationRow,
+        key=derivation.key,
+        study_instance_uid=derivation.study_instance_uid,
+        revision=derivation.revision,
+        rule=derivation.rule,
+        model_name=derivation.model.name,
+        model_version=derivation.model.version,
+        weights_digest=derivation.model.weights_digest,
+        target_role=derivation.target_role,
+        inputs=[
+            {"role": bound.role, "series": bound.series_instance_uid, "instances": list(bound.sop_instance_uids)}
+            for bound in derivation.inputs
+        ],
+        destinations=list(derivation.destinations),
+        priority=derivation.priority,
+        state=DerivationState.WAITING,
+        attempt=1,
+        error="",
+        reason="",
+        decided_at=derivation.decided_at,
+    )
+
+
+def find_derivation(tx: Transaction, key: str) -> Derivation:
+    """Read a derivation; raises NotInLedger."""
+    row = tx.session.get(DerivationRow, key)
+    if row is None:
+        raise NotInLedger("no derivation of this key")
+    return derivation_of(row)
+
+
+def derivation_of(row: DerivationRow) -> Derivation:
+    """Turn a row into the domain's value."""
+    return Derivation(
+        key=row.key,
+        study_instance_uid=StudyInstanceUID(row.study_instance_uid),
+        revision=row.revision,
+        rule=row.rule,
+        model=ModelIdentity(name=row.model_name, version=row.model_version, weights_digest=row.weights_digest),
+        target_role=row.target_role,
+        inputs=tuple(
+            DerivationInput(
+                role=bound["role"],
+                series_instance_uid=SeriesInstanceUID(bound["series"]),
+                sop_instance_uids=tuple(SOPInstanceUID(uid) for uid in bound["instances"]),
+            )
+            for bound in row.inputs
+        ),
+        destinations=tuple(row.destinations),
+        priority=row.priority,
+        decided_at=row.decided_at,
+        state=DerivationState(row.state),
+        reason=row.reason,
+    )
+
+
+def start_derivation(tx: Transaction, key: str, now: datetime) -> None:
+    """Say that the work has begun (again, after a crash)."""
+    tx.session.execute(
+        sa.update(DerivationRow).where(DerivationRow.key == key).values(state=DerivationState.RUNNING, started_at=now)
+    )
+
+
+def finish_derivation(
+    tx: Transaction,
+    derivation: Derivation,
+    instances: Sequence[DerivedInstance],
+    report: DerivationReport,
+    now: datetime,
+) -> None:
+    """Record the derived series and its instances, and supersede what an earlier revision of the same rule made."""
+    series_uid = instances[0].series_instance_uid
+    insert_new(
+        tx,
+        SeriesRow,
+        series_instance_uid=series_uid,
+        study_instance_uid=derivation.study_instance_uid,
+        modality=report.labels["Modality"],
+        series_number=int(report.labels["SeriesNumber"]),
+        description=report.series_description,
+        origin=Origin.DERIVED,
+    )
+    for instance in instances:
+        _keep_derived(tx, derivation, instance, now)
+    tx.session.execute(
+        sa.update(DerivationRow)
+        .where(DerivationRow.key == derivation.key)
+        .values(
+            state=DerivationState.DERIVED,
+            finished_at=now,
+            error="",
+            reason="",
+            series_instance_uid=series_uid,
+            report=asdict(report),
+        )
+    )
+    tx.session.execute(
+        sa.update(DerivationRow)
+        .where(
+            DerivationRow.study_instance_uid == derivation.study_instance_uid,
+            DerivationRow.rule == derivation.rule,
+            DerivationRow.revision < derivation.revision,
+            DerivationRow.state == DerivationState.DERIVED,
+        )
+        .values(state=DerivationState.SUPERSEDED, reason=f"Revision {derivation.revision} made a newer series.")
+    )
+
+
+def _keep_derived(tx: Transaction, derivation: Derivation, instance: DerivedInstance, now: datetime) -> None:
+    """Insert the row of one derived instance; a rerun of the same work changes nothing."""
+    insert_new(
+        tx,
+        InstanceRow,
+        sop_instance_uid=instance.sop_instance_uid,
+        study_instance_uid=derivation.study_instance_uid,
+        series_instance_uid=instance.series_instance_uid,
+        sop_class_uid=instance.sop_class_uid,
+        transfer_syntax_uid=instance.transfer_syntax_uid,
+        instance_number=instance.instance_number,
+        origin=Origin.DERIVED,
+        in_use=True,
+        digest=instance.digest,
+        path=instance.path,
+        size=instance.size,
+        calling_ae="",
+        called_ae="",
+        peer_address="",
+        received_at=now,
+    )
+
+
+def end_derivation(tx: Transaction, key: str, state: DerivationState, error: DicomnodeError, now: datetime) -> None:
+    """Say that there will be no image (refused) or that something broke (failed), with the reason."""
+    tx.session.execute(
+        sa.update(DerivationRow)
+        .where(DerivationRow.key == key)
+        .values(state=state, finished_at=now, error=type(error).__name__, reason=error.reason)
+    )
+
+
+def retry_derivation(tx: Transaction, key: str) -> int:
+    """Put a failed or refused derivation back to waiting for its next attempt, and say which number that is."""
+    row = tx.session.get(DerivationRow, key)
+    if row is None or row.state not in (DerivationState.FAILED, DerivationState.REFUSED):
+        raise NotInLedger("no failed derivation of this key")
+    row.state, row.attempt, row.error, row.reason = DerivationState.WAITING, row.attempt + 1, "", ""
+    tx.session.flush()
+    return row.attempt

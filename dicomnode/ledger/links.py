@@ -1,0 +1,145 @@
+"""The state of each link and queue, as the first page shows it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from dicomnode.domain.delivery import DeliveryState
+from dicomnode.domain.derivation import DerivationState
+from dicomnode.ledger.tables import (
+    DeliveryRow,
+    DerivationRow,
+    ExecutorRow,
+    InstanceRow,
+    QuarantineRow,
+    RefusalRow,
+    StudyRow,
+)
+from dicomnode.ledger.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState:
+    """One line of the page: a link or queue, its state word, how much waits since when, and the last success."""
+
+    name: str
+    state: str
+    waiting: int
+    oldest_waiting_at: datetime | None
+    last_success_at: datetime | None
+    note: str = ""
+
+
+def link_states(tx: Transaction, now: datetime, lease: timedelta) -> tuple[LinkState, ...]:
+    """Describe receive, complete, derive, each destination and the workers."""
+    return (
+        _receive(tx),
+        _complete(tx),
+        _derive(tx),
+        *_destinations(tx),
+        _workers(tx, now, lease),
+    )
+
+
+def _receive(tx: Transaction) -> LinkState:
+    last = tx.session.execute(sa.select(sa.func.max(InstanceRow.received_at))).scalar()
+    refused = tx.session.execute(sa.select(sa.func.count(RefusalRow.id))).scalar() or 0
+    kept = tx.session.execute(sa.select(sa.func.count(QuarantineRow.id))).scalar() or 0
+    return LinkState(
+        name="receive",
+        state="listening" if last is None else "ok",
+        waiting=0,
+        oldest_waiting_at=None,
+        last_success_at=last,
+        note=f"{refused} refused, {kept} in quarantine",
+    )
+
+
+def _complete(tx: Transaction) -> LinkState:
+    waiting, oldest = tx.session.execute(
+        sa.select(sa.func.count(), sa.func.min(StudyRow.last_received_at)).where(
+            StudyRow.instances > StudyRow.complete_instances
+        )
+    ).one()
+    return LinkState(
+        name="complete",
+        state="waiting" if waiting else "ok",
+        waiting=waiting,
+        oldest_waiting_at=oldest,
+        last_success_at=None,
+        note="studies that still receive",
+    )
+
+
+def _derive(tx: Transaction) -> LinkState:
+    counts: dict[str, int] = {
+        state: count
+        for state, count in tx.session.execute(
+            sa.select(DerivationRow.state, sa.func.count()).group_by(DerivationRow.state)
+        ).all()
+    }
+    unfinished = (DerivationState.WAITING, DerivationState.RUNNING)
+    oldest = tx.session.execute(
+        sa.select(sa.func.min(DerivationRow.decided_at)).where(DerivationRow.state.in_(unfinished))
+    ).scalar()
+    last = tx.session.execute(
+        sa.select(sa.func.max(DerivationRow.finished_at)).where(DerivationRow.state == DerivationState.DERIVED)
+    ).scalar()
+    failed = counts.get(DerivationState.FAILED, 0)
+    waiting = sum(counts.get(state, 0) for state in unfinished)
+    return LinkState(
+        name="derive",
+        state="failed"
+        if failed
+        else "running"
+        if counts.get(DerivationState.RUNNING)
+        else "waiting"
+        if waiting
+        else "ok",
+        waiting=waiting,
+        oldest_waiting_at=oldest,
+        last_success_at=last,
+        note=f"{failed} failed, {counts.get(DerivationState.REFUSED, 0)} refused",
+    )
+
+
+def _destinations(tx: Transaction) -> tuple[LinkState, ...]:
+    names = tx.session.execute(
+        sa.select(DeliveryRow.destination).distinct().order_by(DeliveryRow.destination)
+    ).scalars()
+    return tuple(_destination(tx, name) for name in names)
+
+
+def _destination(tx: Transaction, name: str) -> LinkState:
+    mine = DeliveryRow.destination == name
+    waiting, oldest = tx.session.execute(
+        sa.select(sa.func.count(), sa.func.min(DeliveryRow.at)).where(mine, DeliveryRow.state == DeliveryState.QUEUED)
+    ).one()
+    taken = (DeliveryState.STORED, DeliveryState.VERIFIED)
+    last = tx.session.execute(sa.select(sa.func.max(DeliveryRow.at)).where(mine, DeliveryRow.state.in_(taken))).scalar()
+    failed = tx.session.execute(
+        sa.select(sa.func.count()).where(mine, DeliveryRow.state == DeliveryState.FAILED)
+    ).scalar()
+    return LinkState(
+        name=f"deliver to {name}",
+        state="failed" if failed else "waiting" if waiting else "ok",
+        waiting=waiting,
+        oldest_waiting_at=oldest,
+        last_success_at=last,
+        note=f"{failed or 0} instances refused",
+    )
+
+
+def _workers(tx: Transaction, now: datetime, lease: timedelta) -> LinkState:
+    alive, last = tx.session.execute(
+        sa.select(sa.func.count(), sa.func.max(ExecutorRow.beat_at)).where(ExecutorRow.beat_at >= now - lease)
+    ).one()
+    return LinkState(
+        name="workers",
+        state="ok" if alive else "down",
+        waiting=0,
+        oldest_waiting_at=None,
+        last_success_at=last,
+        note=f"{alive} alive",
+    )

@@ -1,0 +1,92 @@
+"""When a study was taken to be complete, and what was decided then."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from dicomnode.domain.rule import Decision
+from dicomnode.domain.study import StudyRevision
+from dicomnode.domain.uids import StudyInstanceUID
+from dicomnode.ledger.tables import DecisionRow, RevisionRow, RuleSetRow, StudyRow
+from dicomnode.ledger.transaction import Transaction, insert_new
+
+
+def quiet_studies(tx: Transaction, now: datetime, quiet: timedelta) -> tuple[StudyInstanceUID, ...]:
+    """List the studies that have news and have not received anything for the quiet time."""
+    rows = tx.session.execute(
+        sa.select(StudyRow.study_instance_uid).where(
+            StudyRow.instances > StudyRow.complete_instances, StudyRow.last_received_at <= now - quiet
+        )
+    ).scalars()
+    return tuple(StudyInstanceUID(uid) for uid in rows)
+
+
+def begin_revision(
+    tx: Transaction, study_instance_uid: StudyInstanceUID, evidence: Sequence[str], now: datetime
+) -> StudyRevision | None:
+    """Close the study as it is now into its next revision; None when another process was faster."""
+    study = tx.session.execute(
+        sa.select(StudyRow).where(StudyRow.study_instance_uid == study_instance_uid).with_for_update()
+    ).scalar_one()
+    claimed = tx.session.execute(
+        sa.update(StudyRow)
+        .where(
+            StudyRow.study_instance_uid == study_instance_uid,
+            StudyRow.revision == study.revision,
+            StudyRow.complete_instances < study.instances,
+        )
+        .values(complete_instances=study.instances, revision=study.revision + 1)
+        .execution_options(synchronize_session=False)
+    )
+    if not getattr(claimed, "rowcount", 0):
+        return None
+    revision = StudyRevision(
+        study_instance_uid=study_instance_uid,
+        number=study.revision + 1,
+        instances=study.instances,
+        evidence=tuple(evidence),
+        at=now,
+    )
+    tx.session.add(
+        RevisionRow(
+            study_instance_uid=study_instance_uid,
+            number=revision.number,
+            instances=revision.instances,
+            evidence=list(evidence),
+            at=now,
+        )
+    )
+    return revision
+
+
+def keep_rule_set(tx: Transaction, version: str, document: dict[str, object], now: datetime) -> None:
+    """Keep a rule-set version for replay; the same version again changes nothing."""
+    insert_new(tx, RuleSetRow, version=version, document=document, at=now)
+
+
+def record_decision(
+    tx: Transaction,
+    revision: tuple[StudyInstanceUID, int],
+    decision: Decision,
+    derivation_key: str | None,
+    now: datetime,
+) -> bool:
+    """Record what a rule said about a revision; says whether it was new."""
+    return insert_new(
+        tx,
+        DecisionRow,
+        study_instance_uid=revision[0],
+        revision=revision[1],
+        rule=decision.rule,
+        rule_set_version=decision.rule_set_version,
+        fired=decision.fired,
+        problem=decision.problem,
+        explanation=decision.explanation.to_json(),
+        bindings=[
+            {"role": bound.role, "series": bound.series_instance_uid, "why": bound.why} for bound in decision.bindings
+        ],
+        excluded=list(decision.excluded),
+        derivation_key=derivation_key,
+        at=now,
+    )

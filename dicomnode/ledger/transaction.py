@@ -1,0 +1,76 @@
+"""One engine, one kind of transaction: every change of the ledger goes through here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from sqlite3 import Connection as SqliteConnection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from dicomnode.domain.errors import LedgerUnavailable
+
+_BUSY_TIMEOUT_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """An open transaction; what is written through it becomes true together or not at all."""
+
+    session: Session
+
+
+class Ledger:
+    """The node's database: SQLite beside the spool, or PostgreSQL by URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = _sqlite_engine(url) if url.startswith("sqlite") else _postgresql_engine(url)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Open a transaction that commits at the end of the block; raises LedgerUnavailable when it cannot."""
+        try:
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                yield Transaction(session)
+        except sa.exc.OperationalError as error:
+            raise LedgerUnavailable(f"the database did not take the change ({type(error.orig).__name__})") from error
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.engine.dispose()
+
+
+def _sqlite_engine(url: str) -> sa.Engine:
+    """Build an SQLite engine with a write-ahead log that is synced at every commit."""
+    engine = sa.create_engine(url)
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_pragmas(connection: SqliteConnection, _record: Any) -> None:  # noqa: ANN401  SQLAlchemy's listener form
+        connection.isolation_level = "IMMEDIATE"
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    return engine
+
+
+def _postgresql_engine(url: str) -> sa.Engine:
+    """Build a PostgreSQL engine that notices a server that went away."""
+    return sa.create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+
+
+def insert_new(tx: Transaction, table: type[Any], **values: Any) -> bool:  # noqa: ANN401  any column of any table
+    """Insert a row unless one with the same key stands already; says whether it was new."""
+    if tx.session.get_bind().dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415  one dialect per process
+
+        statement: Any = sqlite_insert(table).values(**values).on_conflict_do_nothing()
+    else:
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert  # noqa: PLC0415
+
+        statement = postgresql_insert(table).values(**values).on_conflict_do_nothing()
+    result = tx.session.execute(statement)
+    return bool(getattr(result, "rowcount", 0))

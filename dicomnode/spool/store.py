@@ -1,0 +1,121 @@
+"""Instance files: written beside, synced, renamed to their digest, and only then real.
+
+incoming/    files that are still being written; nothing refers to them
+instances/   ab/abcdef….dcm: durable files named by the SHA-256 of their bytes
+quarantine/  refused but kept, named the same way
+"""
+
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicomnode.domain.errors import NotInLedger, SpoolFull
+
+_DIRECTORIES = ("incoming", "instances", "quarantine")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A durable file: its path inside the spool, SHA-256 as hex digits, and size in bytes."""
+
+    path: str
+    digest: str
+    size: int
+
+
+class Spool:
+    """The folder that holds every instance file of the node."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in _DIRECTORIES:
+            (root / name).mkdir(parents=True, exist_ok=True)
+
+    def begin(self) -> "SpoolFile":
+        """Open a new file in `incoming`; raises SpoolFull."""
+        return SpoolFile(self)
+
+    def keep(self, data: bytes) -> Kept:
+        """Write one whole instance durably; the same bytes again give the same file. Raises SpoolFull."""
+        file = self.begin()
+        file.write(data)
+        return file.keep()
+
+    def locate(self, path: str) -> Path:
+        """Turn a path the ledger holds into a file; raises NotInLedger for a path that leaves the spool."""
+        file = (self.root / path).resolve()
+        if not file.is_relative_to(self.root.resolve()):
+            raise NotInLedger("a path that leaves the spool")
+        return file
+
+    def clear_incoming(self) -> int:
+        """Remove what a dead process left half-written (nobody was told it was kept) and say how many files."""
+        leftovers = list((self.root / "incoming").iterdir())
+        for file in leftovers:
+            file.unlink(missing_ok=True)
+        return len(leftovers)
+
+
+class SpoolFile:
+    """One file that is being written; it either becomes durable or never existed."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._path = spool.root / "incoming" / secrets.token_hex(16)
+        self._digest = hashlib.sha256()
+        self.size = 0
+        try:
+            self._file = self._path.open("xb", buffering=0)
+        except OSError as error:
+            raise SpoolFull(f"cannot open a file in the spool ({error.strerror})") from error
+
+    @property
+    def path(self) -> Path:
+        """Where the bytes lie until they are kept."""
+        return self._path
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes; raises SpoolFull."""
+        view = memoryview(data)
+        try:
+            while view:
+                written = self._file.write(view) or 0
+                self._digest.update(view[:written])
+                self.size += written
+                view = view[written:]
+        except OSError as error:
+            raise SpoolFull(f"the disk refused the bytes ({error.strerror})") from error
+
+    def keep(self, room: str = "instances") -> Kept:
+        """Sync the file, rename it to its digest and sync the directory: after this, power may go. Raises SpoolFull."""
+        digest = self._digest.hexdigest()
+        relative = f"{room}/{digest[:2]}/{digest}.dcm"
+        target = self._spool.root / relative
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            is_new_directory = not target.parent.exists()
+            target.parent.mkdir(exist_ok=True)
+            self._path.rename(target)
+            _sync_directory(target.parent)
+            if is_new_directory:
+                _sync_directory(target.parent.parent)
+        except OSError as error:
+            raise SpoolFull(f"the file could not be made durable ({error.strerror})") from error
+        return Kept(path=relative, digest=digest, size=self.size)
+
+    def discard(self) -> None:
+        """Forget the bytes; does nothing when they were kept."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename inside a directory survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
