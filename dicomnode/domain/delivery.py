@@ -1,6 +1,5 @@
 """Handing derived instances to their destinations, and what became of each."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -53,14 +52,21 @@ class StoreOutcome:
 
 
 class Destination(Protocol):
-    """A place that takes instances; implementations must report an outcome for each one."""
+    """A place that takes instances; implementations report an outcome for each one."""
 
-    endpoint: Endpoint
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it is."""
+        ...
 
     def store(self, instances: tuple[OutgoingInstance, ...]) -> tuple[StoreOutcome, ...]:
         """Send the instances in one go; raises DestinationUnreachable when nothing could be said to the peer."""
         ...
 
-    def verify(self, series: Mapping[str, tuple[SOPInstanceUID, ...]], study_instance_uid: str) -> bool | None:
-        """Ask whether all instances of these series are there; None where the destination cannot be asked."""
+
+class Inquiry(Protocol):
+    """A way to ask a destination what it has (QIDO-RS)."""
+
+    def search_instances(self, study_instance_uid: str, series_instance_uid: str) -> tuple[SOPInstanceUID, ...]:
+        """List the instances of a series that the destination knows; raises DeliveryError."""
         ...

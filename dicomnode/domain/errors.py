@@ -4,6 +4,7 @@ DicomnodeError
 ├── InvalidValue            a value breaks the standard's own form (UID, AE title, date)
 ├── ReceptionError
 │   ├── MalformedInstance   the data set cannot be read or lacks an identifier
+│   ├── DataSetMismatch     the data set is not the instance that was announced
 │   ├── SpoolFull           no room left to keep an instance durably
 │   └── LedgerUnavailable   the ledger did not take the row
 ├── GeometryError           instances do not form one regular volume
@@ -58,6 +59,12 @@ class MalformedInstance(ReceptionError):
     dimse_status = 0xC001
     http_status = 400
     help = "The instance is kept in quarantine; ask the sending system to repair and resend it."
+
+
+class DataSetMismatch(MalformedInstance):
+    """The data set names another SOP class or instance than the C-STORE request (PS3.4 Table B.2-1, A9xx)."""
+
+    dimse_status = 0xA900
 
 
 class SpoolFull(ReceptionError):
