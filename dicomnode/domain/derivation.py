@@ -2,11 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from dicomnode.domain.uids import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
+
+NODE_MANUFACTURER = "dicomnode"
+"""Manufacturer (0008,0070) of everything this node makes; with Contributing Equipment it marks its own outputs."""
 
 
 class DerivationState(StrEnum):
@@ -38,6 +41,24 @@ class ModelIdentity:
         return hashlib.sha256(f"{self.name}\0{self.version}\0{self.weights_digest}".encode()).hexdigest()[:16]
 
 
+class Alignment(StrEnum):
+    """How inputs are brought onto the target's grid."""
+
+    HEADER = "header"
+    """By their patient coordinates; registered only where the Frame of Reference differs."""
+    RIGID = "rigid"
+    """Always by a rigid registration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """What a rule allows to be done to inputs before a model sees them; anything beyond is refused."""
+
+    alignment: Alignment = Alignment.HEADER
+    missing_slices: int = 0
+    """How many slices missing inside a series are interpolated for the model; none of them is ever written."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DerivationInput:
     """The instances that play one role, in the order of their UIDs."""
@@ -61,12 +82,13 @@ class Derivation:
     destinations: tuple[str, ...]
     priority: int
     decided_at: datetime
+    preparation: Preparation = field(default_factory=Preparation)
     state: DerivationState = DerivationState.WAITING
     reason: str = ""
 
     def input_for(self, role: str) -> DerivationInput:
         """Find the input of a role; raises KeyError when the derivation has none of that name."""
-        return next(bound for bound in self.inputs if bound.role == role)
+        return {bound.role: bound for bound in self.inputs}[role]
 
 
 def content_digest(inputs: Iterable[DerivationInput]) -> str:
@@ -79,9 +101,16 @@ def content_digest(inputs: Iterable[DerivationInput]) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:32]
 
 
-def derivation_key(inputs: Iterable[DerivationInput], rule: str, model: ModelIdentity, target_role: str) -> str:
+def derivation_key(
+    inputs: Iterable[DerivationInput],
+    rule: str,
+    model: ModelIdentity,
+    target_role: str,
+    preparation: Preparation = Preparation(),
+) -> str:
     """Build `derive:{content}:{rule}:{model}`, the unique key that keeps the same work from being done twice."""
-    rule_digest = hashlib.sha256(f"{rule}\0{target_role}".encode()).hexdigest()[:12]
+    asked = f"{rule}\0{target_role}\0{preparation.alignment}\0{preparation.missing_slices}"
+    rule_digest = hashlib.sha256(asked.encode()).hexdigest()[:12]
     return f"derive:{content_digest(inputs)}:{rule_digest}:{model.digest}"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dicomnode.domain.derivation import Preparation
 from dicomnode.domain.uids import SeriesInstanceUID
 
 
@@ -54,6 +55,7 @@ class Action:
     destinations: tuple[str, ...]
     priority: int = 10
     """1 is served first (STAT), 10 is routine."""
+    preparation: Preparation = field(default_factory=Preparation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
