@@ -1,7 +1,7 @@
 """Who is at the other end: peers and the associations they open (PS3.8)."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID, TransferSyntaxUID
 
@@ -27,7 +27,7 @@ class OfferedInstance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """Who may open an association: the called AE titles of this node, calling titles and networks; empty means any."""
+    """Who may open an association: with this node's titles, from these titles and networks where any are named."""
 
     called_ae: tuple[AETitle, ...]
     calling_ae: tuple[AETitle, ...] = ()
@@ -39,6 +39,17 @@ class Door:
             return f"called AE title {association.called_ae} is not one of this node's"
         if self.calling_ae and association.calling_ae not in self.calling_ae:
             return f"calling AE title {association.calling_ae} is not on the allow-list"
-        if self.networks and not any(ip_address(association.peer_address) in network for network in self.networks):
+        if self.networks and not _is_inside(association.peer_address, self.networks):
             return f"address {association.peer_address} is in none of the allowed networks"
         return None
+
+
+def _is_inside(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    """Whether an address lies in one of the networks; what is no address lies in none."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    # A listener on [::] sees an IPv4 peer as ::ffff:10.1.2.3.
+    plain = (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+    return any(plain in network for network in networks)

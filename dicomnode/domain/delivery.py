@@ -60,7 +60,7 @@ class Destination(Protocol):
         ...
 
     def store(self, instances: tuple[OutgoingInstance, ...]) -> tuple[StoreOutcome, ...]:
-        """Send the instances in one go; raises DestinationUnreachable when nothing could be said to the peer."""
+        """Send the instances in one go; raises DeliveryError when nothing could be said to the peer."""
         ...
 
 

@@ -4,23 +4,26 @@ DicomnodeError
 ├── InvalidValue            a value breaks the standard's own form (UID, AE title, date)
 ├── ReceptionError
 │   ├── MalformedInstance   the data set cannot be read or lacks an identifier
-│   ├── DataSetMismatch     the data set is not the instance that was announced
+│   │   └── DataSetMismatch the data set is not the instance that was announced
 │   ├── SpoolFull           no room left to keep an instance durably
 │   └── LedgerUnavailable   the ledger did not take the row
 ├── GeometryError           instances do not form one regular volume
+├── UnreadablePixels        the pixel data of an instance cannot be decoded
 ├── ContractViolation       an input lies outside what the model was made for
 ├── InvalidRule             a rule, field or operator that cannot be evaluated
 ├── ModelError
 │   ├── ModelNotFound       no plug-in of that name is installed
 │   ├── ModelUnavailable    installed, but this host lacks something it needs
 │   ├── WeightsChanged      the weights are not the ones that were pinned
-│   └── ModelFailed         the model raised, hung or was killed
+│   ├── ModelFailed         the model raised, hung or was killed
+│   └── ModelOutputInvalid  what the model returned is not what its card declares
 ├── OutputRefused           a derived instance did not pass the output gate
 ├── DeliveryError
 │   ├── DestinationUnreachable   nothing is known to be stored; try again
 │   └── DestinationRefused       the peer answered and said no
 ├── InvalidSettings         the node cannot start as configured
-└── NotInLedger             asked for something the node has never seen
+├── NotInLedger             asked for something the node has never seen
+└── NotAcceptable           asked for in a form that this node does not give
 
 Each class says whether trying again can help, which DIMSE and HTTP status answers it, and what the operator should do.
 """
@@ -92,6 +95,13 @@ class GeometryError(DicomnodeError):
     help = "The series cannot be used as an input as it is; check for missing or repeated slices at the scanner."
 
 
+class UnreadablePixels(DicomnodeError):
+    """The pixel data of an instance is damaged or in an encoding this host cannot decode."""
+
+    http_status = 422
+    help = "Check the instance at its source; `dicomnode doctor` lists the decoders of this host."
+
+
 class ContractViolation(DicomnodeError):
     """An input lies outside what the model's card allows; no image is made."""
 
@@ -137,6 +147,12 @@ class ModelFailed(ModelError):
     help = "Retry from the study's page; if it fails again, report it to the model's author with the derivation id."
 
 
+class ModelOutputInvalid(ModelError):
+    """The model returned something else than its card declares: another grid, other units, numbers that are none."""
+
+    help = "Report it to the model's author with the derivation id; the same inputs would give the same answer again."
+
+
 class OutputRefused(DicomnodeError):
     """A derived instance lacks a label, differs in geometry or is not valid; it does not leave the node."""
 
@@ -173,6 +189,13 @@ class NotInLedger(DicomnodeError):
 
     http_status = 404
     help = "Check the identifier; `dicomnode studies` lists what is here."
+
+
+class NotAcceptable(DicomnodeError):
+    """A client accepts only media types or transfer syntaxes that this node does not give (PS3.18 section 8.7)."""
+
+    http_status = 406
+    help = "Ask with an Accept header of PS3.18: application/dicom+json, or multipart/related with transfer-syntax=*."
 
 
 def error_named(name: str) -> type[DicomnodeError]:

@@ -22,7 +22,7 @@ class Units(StrEnum):
     """One standard deviation, in the units of the image it accompanies."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Geometry:
     """Where the voxels of a regular stack lie (PS3.3 C.7.6.2.1.1).
 

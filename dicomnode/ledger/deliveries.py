@@ -1,15 +1,25 @@
 """Where each derived instance stands on its way to each destination."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from dicomnode.domain.delivery import DeliveryState, OutgoingInstance, StoreOutcome
 from dicomnode.domain.derivation import DerivedInstance
+from dicomnode.domain.errors import NotInLedger
 from dicomnode.domain.uids import SOPClassUID, SOPInstanceUID, TransferSyntaxUID
 from dicomnode.ledger.tables import DeliveryRow, InstanceRow
 from dicomnode.ledger.transaction import Transaction, insert_new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeued:
+    """How many instances wait again, and how often a person has asked for it, counted from 1."""
+
+    instances: int
+    round: int
 
 
 def queue_delivery(
@@ -32,6 +42,7 @@ def queue_delivery(
             state=DeliveryState.QUEUED,
             comment="",
             attempts=0,
+            round=1,
             at=now,
         )
 
@@ -47,7 +58,7 @@ def outstanding(tx: Transaction, key: str, destination: str) -> tuple[OutgoingIn
             DeliveryRow.state == DeliveryState.QUEUED,
             InstanceRow.in_use,
         )
-        .order_by(InstanceRow.instance_number, InstanceRow.sop_instance_uid)
+        .order_by(InstanceRow.instance_number.nulls_last(), InstanceRow.sop_instance_uid)
     ).scalars()
     return tuple(
         OutgoingInstance(
@@ -98,18 +109,18 @@ def mark_verified(tx: Transaction, key: str, destination: str, now: datetime) ->
     )
 
 
-def requeue_failed(tx: Transaction, key: str, destination: str, now: datetime) -> int:
-    """Put refused instances back into the queue, and say how many."""
+def queue_again(tx: Transaction, key: str, destination: str, now: datetime) -> Requeued:
+    """Put every instance of a derivation back into the queue of a destination; raises NotInLedger when none was."""
     result = tx.session.execute(
         sa.update(DeliveryRow)
-        .where(
-            DeliveryRow.derivation_key == key,
-            DeliveryRow.destination == destination,
-            DeliveryRow.state == DeliveryState.FAILED,
-        )
-        .values(state=DeliveryState.QUEUED, at=now)
-    )
-    return int(getattr(result, "rowcount", 0))
+        .where(DeliveryRow.derivation_key == key, DeliveryRow.destination == destination)
+        .values(state=DeliveryState.QUEUED, round=DeliveryRow.round + 1, at=now)
+        .returning(DeliveryRow.round)
+    ).scalars()
+    rounds = tuple(result)
+    if not rounds:
+        raise NotInLedger("nothing of this derivation was ever to go to this destination")
+    return Requeued(instances=len(rounds), round=max(rounds))
 
 
 def delivery_counts(tx: Transaction, key: str, destination: str) -> dict[str, int]:
@@ -120,13 +131,3 @@ def delivery_counts(tx: Transaction, key: str, destination: str) -> dict[str, in
         .group_by(DeliveryRow.state)
     ).all()
     return {state: count for state, count in rows}
-
-
-def attempts_made(tx: Transaction, key: str, destination: str) -> int:
-    """Say how often the longest-waiting instance was tried."""
-    value = tx.session.execute(
-        sa.select(sa.func.max(DeliveryRow.attempts)).where(
-            DeliveryRow.derivation_key == key, DeliveryRow.destination == destination
-        )
-    ).scalar()
-    return int(value or 0)

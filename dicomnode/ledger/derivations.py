@@ -7,12 +7,14 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from dicomnode.domain.derivation import (
+    Alignment,
     Derivation,
     DerivationInput,
     DerivationReport,
     DerivationState,
     DerivedInstance,
     ModelIdentity,
+    Preparation,
 )
 from dicomnode.domain.errors import DicomnodeError, NotInLedger
 from dicomnode.domain.study import Origin
@@ -38,10 +40,11 @@ def request_derivation(tx: Transaction, derivation: Derivation) -> bool:
             {"role": bound.role, "series": bound.series_instance_uid, "instances": list(bound.sop_instance_uids)}
             for bound in derivation.inputs
         ],
+        preparation=asdict(derivation.preparation),
         destinations=list(derivation.destinations),
         priority=derivation.priority,
         state=DerivationState.WAITING,
-        attempt=1,
+        round=1,
         error="",
         reason="",
         decided_at=derivation.decided_at,
@@ -73,11 +76,19 @@ def derivation_of(row: DerivationRow) -> Derivation:
             )
             for bound in row.inputs
         ),
+        preparation=preparation_of(row),
         destinations=tuple(row.destinations),
         priority=row.priority,
         decided_at=row.decided_at,
         state=DerivationState(row.state),
         reason=row.reason,
+    )
+
+
+def preparation_of(row: DerivationRow) -> Preparation:
+    """Read what the rule allowed to be done to the inputs."""
+    return Preparation(
+        alignment=Alignment(row.preparation["alignment"]), missing_slices=row.preparation["missing_slices"]
     )
 
 
@@ -166,10 +177,23 @@ def end_derivation(tx: Transaction, key: str, state: DerivationState, error: Dic
 
 
 def retry_derivation(tx: Transaction, key: str) -> int:
-    """Put a failed or refused derivation back to waiting for its next attempt, and say which number that is."""
+    """Put a failed or refused derivation back to waiting, and say how often it was begun by now, counted from 1."""
     row = tx.session.get(DerivationRow, key)
     if row is None or row.state not in (DerivationState.FAILED, DerivationState.REFUSED):
         raise NotInLedger("no failed derivation of this key")
-    row.state, row.attempt, row.error, row.reason = DerivationState.WAITING, row.attempt + 1, "", ""
+    row.state, row.round, row.error, row.reason = DerivationState.WAITING, row.round + 1, "", ""
     tx.session.flush()
-    return row.attempt
+    return row.round
+
+
+def is_overtaken(tx: Transaction, derivation: Derivation) -> bool:
+    """Say whether a later revision of the study asks for the same by the same rule."""
+    later = tx.session.execute(
+        sa.select(sa.func.count()).where(
+            DerivationRow.study_instance_uid == derivation.study_instance_uid,
+            DerivationRow.rule == derivation.rule,
+            DerivationRow.revision > derivation.revision,
+            DerivationRow.state.in_((DerivationState.WAITING, DerivationState.RUNNING, DerivationState.DERIVED)),
+        )
+    ).scalar()
+    return bool(later)

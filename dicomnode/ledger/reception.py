@@ -21,15 +21,22 @@ def record_received(tx: Transaction, received: ReceivedInstance) -> bool:
     header = received.header
     # The study's row is locked first: two associations of one study must not both believe they are the first.
     _open_study(tx, received)
-    known = tx.session.execute(
-        sa.select(InstanceRow.digest).where(InstanceRow.sop_instance_uid == header.sop_instance_uid)
-    ).scalars()
-    known_digests = set(known)
-    if received.digest in known_digests:
+    known: dict[str, str] = {
+        digest: origin
+        for digest, origin in tx.session.execute(
+            sa.select(InstanceRow.digest, InstanceRow.origin).where(
+                InstanceRow.sop_instance_uid == header.sop_instance_uid
+            )
+        ).all()
+    }
+    if received.digest in known:
         return False
-    is_first = not known_digests and _insert_instance(tx, received, in_use=True)
+    is_first = not known and _insert_instance(tx, received, in_use=True)
     if not is_first:
         _insert_instance(tx, received, in_use=False)
+        # An own output that comes back was re-encoded on its way; that is no conflict, and no news.
+        if Origin.DERIVED in known.values():
+            return False
         write_event(
             tx,
             header.study_instance_uid,

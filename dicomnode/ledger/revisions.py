@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from dicomnode.domain.errors import NotInLedger
 from dicomnode.domain.rule import Decision
 from dicomnode.domain.study import StudyRevision
 from dicomnode.domain.uids import StudyInstanceUID
@@ -25,10 +26,15 @@ def quiet_studies(tx: Transaction, now: datetime, quiet: timedelta) -> tuple[Stu
 def begin_revision(
     tx: Transaction, study_instance_uid: StudyInstanceUID, evidence: Sequence[str], now: datetime
 ) -> StudyRevision | None:
-    """Close the study as it is now into its next revision; None when another process was faster."""
+    """Close the study as it is now into its next revision; None when another process was faster.
+
+    Raises NotInLedger for a study nothing was received of.
+    """
     study = tx.session.execute(
         sa.select(StudyRow).where(StudyRow.study_instance_uid == study_instance_uid).with_for_update()
-    ).scalar_one()
+    ).scalar_one_or_none()
+    if study is None:
+        raise NotInLedger("no study of this UID")
     claimed = tx.session.execute(
         sa.update(StudyRow)
         .where(

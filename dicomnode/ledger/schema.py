@@ -10,12 +10,19 @@ from alembic.runtime.migration import MigrationContext
 from dicomnode.ledger.tables import Base
 from dicomnode.ledger.transaction import Ledger
 
+_LOCKS = {
+    # The driver itself would begin a transaction only at the first INSERT, after the tables were made.
+    "sqlite": "BEGIN IMMEDIATE",
+    "postgresql": "SELECT pg_advisory_xact_lock(7305103)",
+}
+
 
 def migrate(ledger: Ledger, revision: str = "head") -> None:
-    """Apply the migrations up to a revision, in one transaction on this connection."""
+    """Apply the migrations up to a revision, all or none; processes that start together wait for each other."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with ledger.engine.begin() as connection:
+        connection.exec_driver_sql(_LOCKS[connection.dialect.name])
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dicomnode.domain.derivation import Preparation
 from dicomnode.domain.errors import NotInLedger
 from dicomnode.domain.rule import Explanation
 from dicomnode.domain.study import Origin, StoredInstance, StudyRevision
@@ -16,6 +17,7 @@ from dicomnode.domain.uids import (
     StudyInstanceUID,
     TransferSyntaxUID,
 )
+from dicomnode.ledger.derivations import preparation_of
 from dicomnode.ledger.tables import (
     DecisionRow,
     DeliveryRow,
@@ -87,10 +89,11 @@ class DerivationRecord:
     target_role: str
     target_series_uid: str
     inputs: dict[str, str]
+    preparation: Preparation
     state: str
     error: str
     reason: str
-    attempt: int
+    round: int
     series_instance_uid: str | None
     report: dict[str, Any] | None
     decided_at: datetime
@@ -103,12 +106,11 @@ def list_studies(tx: Transaction, *, search: str = "", limit: int = 100, offset:
     """List studies, latest first; `search` finds accession number, patient ID, name or study UID."""
     query = sa.select(StudyRow).order_by(StudyRow.last_received_at.desc(), StudyRow.study_instance_uid)
     if search:
-        pattern = f"%{search}%"
         query = query.where(
             sa.or_(
-                StudyRow.accession_number.ilike(pattern),
-                StudyRow.patient_id.ilike(pattern),
-                StudyRow.patient_name.ilike(pattern),
+                StudyRow.accession_number.icontains(search, autoescape=True),
+                StudyRow.patient_id.icontains(search, autoescape=True),
+                StudyRow.patient_name.icontains(search, autoescape=True),
                 StudyRow.study_instance_uid == search,
             )
         )
@@ -156,7 +158,7 @@ def list_series(tx: Transaction, study_instance_uid: str) -> tuple[SeriesSummary
         )
         .where(SeriesRow.study_instance_uid == study_instance_uid)
         .group_by(SeriesRow.series_instance_uid)
-        .order_by(SeriesRow.series_number, SeriesRow.series_instance_uid)
+        .order_by(SeriesRow.series_number.nulls_last(), SeriesRow.series_instance_uid)
     ).all()
     return tuple(
         SeriesSummary(
@@ -178,7 +180,9 @@ def list_instances(
     query = sa.select(InstanceRow).where(InstanceRow.study_instance_uid == study_instance_uid, InstanceRow.in_use)
     if series_instance_uid is not None:
         query = query.where(InstanceRow.series_instance_uid == series_instance_uid)
-    ordered = query.order_by(InstanceRow.series_instance_uid, InstanceRow.instance_number, InstanceRow.sop_instance_uid)
+    ordered = query.order_by(
+        InstanceRow.series_instance_uid, InstanceRow.instance_number.nulls_last(), InstanceRow.sop_instance_uid
+    )
     return tuple(_stored(row) for row in tx.session.execute(ordered).scalars())
 
 
@@ -205,6 +209,16 @@ def _stored(row: InstanceRow) -> StoredInstance:
         size=row.size,
         instance_number=row.instance_number,
     )
+
+
+def find_derived_series(tx: Transaction, derivation_key: str) -> SeriesInstanceUID:
+    """Read which series a derivation made; raises NotInLedger while it has made none."""
+    uid = tx.session.execute(
+        sa.select(DerivationRow.series_instance_uid).where(DerivationRow.key == derivation_key)
+    ).scalar_one_or_none()
+    if uid is None:
+        raise NotInLedger("no series of this derivation")
+    return SeriesInstanceUID(uid)
 
 
 def list_decisions(tx: Transaction, study_instance_uid: str) -> tuple[DecisionRecord, ...]:
@@ -261,10 +275,11 @@ def _derivation_record(tx: Transaction, row: DerivationRow) -> DerivationRecord:
         target_role=row.target_role,
         target_series_uid=inputs[row.target_role],
         inputs=inputs,
+        preparation=preparation_of(row),
         state=row.state,
         error=row.error,
         reason=row.reason,
-        attempt=row.attempt,
+        round=row.round,
         series_instance_uid=row.series_instance_uid,
         report=row.report,
         decided_at=row.decided_at,

@@ -40,7 +40,7 @@ class StudyRow(Base):
     patient_id: Mapped[str] = mapped_column(sa.Text, default="")
     patient_name: Mapped[str] = mapped_column(sa.Text, default="")
     accession_number: Mapped[str] = mapped_column(sa.Text, default="")
-    study_date: Mapped[str] = mapped_column(sa.String(16), default="")
+    study_date: Mapped[str] = mapped_column(sa.Text, default="")
     description: Mapped[str] = mapped_column(sa.Text, default="")
     first_received_at: Mapped[datetime]
     last_received_at: Mapped[datetime] = mapped_column(index=True)
@@ -56,8 +56,8 @@ class SeriesRow(Base):
 
     series_instance_uid: Mapped[str] = mapped_column(UID, primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(UID, index=True)
-    modality: Mapped[str] = mapped_column(sa.String(16), default="")
-    series_number: Mapped[int | None]
+    modality: Mapped[str] = mapped_column(sa.Text, default="")
+    series_number: Mapped[int | None] = mapped_column(sa.BigInteger)
     description: Mapped[str] = mapped_column(sa.Text, default="")
     origin: Mapped[str] = mapped_column(sa.String(16))
 
@@ -83,7 +83,7 @@ class InstanceRow(Base):
     series_instance_uid: Mapped[str] = mapped_column(UID, index=True)
     sop_class_uid: Mapped[str] = mapped_column(UID)
     transfer_syntax_uid: Mapped[str] = mapped_column(UID)
-    instance_number: Mapped[int | None]
+    instance_number: Mapped[int | None] = mapped_column(sa.BigInteger)
     origin: Mapped[str] = mapped_column(sa.String(16))
     in_use: Mapped[bool] = mapped_column(default=True)
     digest: Mapped[str] = mapped_column(sa.String(64))
@@ -151,10 +151,11 @@ class DerivationRow(Base):
     weights_digest: Mapped[str] = mapped_column(sa.String(64))
     target_role: Mapped[str] = mapped_column(sa.String(64))
     inputs: Mapped[list[Any]]
+    preparation: Mapped[JSON]
     destinations: Mapped[list[Any]]
     priority: Mapped[int]
     state: Mapped[str] = mapped_column(sa.String(16), index=True)
-    attempt: Mapped[int] = mapped_column(default=1)
+    round: Mapped[int] = mapped_column(default=1)
     error: Mapped[str] = mapped_column(sa.String(64), default="")
     reason: Mapped[str] = mapped_column(sa.Text, default="")
     series_instance_uid: Mapped[str | None] = mapped_column(UID)
@@ -177,6 +178,7 @@ class DeliveryRow(Base):
     status: Mapped[int | None]
     comment: Mapped[str] = mapped_column(sa.Text, default="")
     attempts: Mapped[int] = mapped_column(default=0)
+    round: Mapped[int] = mapped_column(default=1)
     at: Mapped[datetime]
 
 

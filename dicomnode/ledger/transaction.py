@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from dicomnode.domain.errors import LedgerUnavailable
 
 _BUSY_TIMEOUT_MS = 30_000
+_UNAVAILABLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,10 @@ class Transaction:
 
 
 class Ledger:
-    """The node's database: SQLite beside the spool, or PostgreSQL by URL."""
+    """The node's database: SQLite beside the spool, or PostgreSQL by URL.
+
+    The values of a failed statement stay out of its error, because they may name a patient.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -34,8 +38,9 @@ class Ledger:
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 yield Transaction(session)
-        except sa.exc.OperationalError as error:
-            raise LedgerUnavailable(f"the database did not take the change ({type(error.orig).__name__})") from error
+        except _UNAVAILABLE as error:
+            cause = getattr(error, "orig", None) or error
+            raise LedgerUnavailable(f"the database did not take the change ({type(cause).__name__})") from error
 
     def close(self) -> None:
         """Give back all connections."""
@@ -44,7 +49,7 @@ class Ledger:
 
 def _sqlite_engine(url: str) -> sa.Engine:
     """Build an SQLite engine with a write-ahead log that is synced at every commit."""
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url, hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
     def _set_pragmas(connection: SqliteConnection, _record: Any) -> None:  # noqa: ANN401  SQLAlchemy's listener form
@@ -59,7 +64,7 @@ def _sqlite_engine(url: str) -> sa.Engine:
 
 def _postgresql_engine(url: str) -> sa.Engine:
     """Build a PostgreSQL engine that notices a server that went away."""
-    return sa.create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+    return sa.create_engine(url, hide_parameters=True, pool_size=10, max_overflow=10, pool_pre_ping=True)
 
 
 def insert_new(tx: Transaction, table: type[Any], **values: Any) -> bool:  # noqa: ANN401  any column of any table
@@ -72,5 +77,6 @@ def insert_new(tx: Transaction, table: type[Any], **values: Any) -> bool:  # noq
         from sqlalchemy.dialects.postgresql import insert as postgresql_insert  # noqa: PLC0415
 
         statement = postgresql_insert(table).values(**values).on_conflict_do_nothing()
-    result = tx.session.execute(statement)
-    return bool(getattr(result, "rowcount", 0))
+    # The drivers count inserted rows differently; a row that is given back was inserted.
+    inserted = tx.session.execute(statement.returning(*table.__table__.primary_key)).first()
+    return inserted is not None

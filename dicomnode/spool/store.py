@@ -13,7 +13,8 @@ from pathlib import Path
 
 from dicomnode.domain.errors import NotInLedger, SpoolFull
 
-_DIRECTORIES = ("incoming", "instances", "quarantine")
+_ROOMS = ("instances", "quarantine")
+_PREFIXES = tuple(f"{first:02x}" for first in range(256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,14 @@ class Spool:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for name in _DIRECTORIES:
-            (root / name).mkdir(parents=True, exist_ok=True)
+        (root / "incoming").mkdir(parents=True, exist_ok=True)
+        # All at once and durably, so that no instance is ever acknowledged in a directory that power may still take.
+        for room in _ROOMS:
+            for prefix in _PREFIXES:
+                (root / room / prefix).mkdir(parents=True, exist_ok=True)
+            _sync_directory(root / room)
+        _sync_directory(root)
+        _sync_directory(root.parent)
 
     def begin(self) -> "SpoolFile":
         """Open a new file in `incoming`; raises SpoolFull."""
@@ -77,7 +84,7 @@ class SpoolFile:
         return self._path
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append bytes; raises SpoolFull."""
+        """Append bytes; raises SpoolFull, and the file is gone then."""
         view = memoryview(data)
         try:
             while view:
@@ -86,6 +93,7 @@ class SpoolFile:
                 self.size += written
                 view = view[written:]
         except OSError as error:
+            self.discard()
             raise SpoolFull(f"the disk refused the bytes ({error.strerror})") from error
 
     def keep(self, room: str = "instances") -> Kept:
@@ -96,13 +104,10 @@ class SpoolFile:
         try:
             os.fsync(self._file.fileno())
             self._file.close()
-            is_new_directory = not target.parent.exists()
-            target.parent.mkdir(exist_ok=True)
             self._path.rename(target)
             _sync_directory(target.parent)
-            if is_new_directory:
-                _sync_directory(target.parent.parent)
         except OSError as error:
+            self.discard()
             raise SpoolFull(f"the file could not be made durable ({error.strerror})") from error
         return Kept(path=relative, digest=digest, size=self.size)
 
