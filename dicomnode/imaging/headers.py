@@ -1,0 +1,185 @@
+"""The front of an instance: the file meta information this node writes, the identifiers it reads (PS3.10, PS3.5)."""
+
+import struct
+import zlib
+from collections.abc import Callable
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import TypeVar
+
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
+from pydicom.tag import BaseTag, Tag
+
+from dicomnode.domain.association import OfferedInstance
+from dicomnode.domain.errors import InvalidValue, MalformedInstance
+from dicomnode.domain.study import InstanceHeader
+from dicomnode.domain.uids import UID, SeriesInstanceUID, SOPClassUID, SOPInstanceUID, StudyInstanceUID
+from dicomnode.imaging.attributes import UNREADABLE, number, quiet_pydicom, text
+
+IMPLEMENTATION_CLASS_UID = "2.25.212303070409939435644181987752608629991"
+"""Names this implementation in every file it writes (PS3.7 D.3.3.2); made once from a random UUID (PS3.5 B.2)."""
+IMPLEMENTATION_VERSION_NAME = "DICOMNODE_01"
+
+_AnyUID = TypeVar("_AnyUID", bound=UID)
+
+_LONG_VR = ("OB",)
+_DEFLATED_SYNTAX = "1.2.840.10008.1.2.1.99"
+_FILE_META_FRONT = 1024
+_GROUP_LENGTH_END = 128 + 4 + 12
+_INFLATED_LIMIT = 64 * 1024 * 1024
+"""No header is larger; a few kilobytes can be made to inflate beyond any memory."""
+_LAST_HEADER_GROUP = 0x0020
+_PIXEL_DATA_GROUP = 0x7FE0
+_CODE_LENGTH, _DATE_LENGTH = 16, 8
+_INTEGER_LIMIT = 2**31
+
+_HEADER_TAGS: list[BaseTag | int] = [
+    Tag(keyword)
+    for keyword in (
+        "SOPClassUID",
+        "SOPInstanceUID",
+        "StudyDate",
+        "AccessionNumber",
+        "Modality",
+        "StudyDescription",
+        "SeriesDescription",
+        "PatientName",
+        "PatientID",
+        "StudyInstanceUID",
+        "SeriesInstanceUID",
+        "SeriesNumber",
+        "InstanceNumber",
+    )
+]
+
+
+def encode_file_meta(offered: OfferedInstance) -> bytes:
+    """Write what stands before the data set in a file: preamble, DICM and file meta information (PS3.10 section 7.1).
+
+    The announced UIDs are written as they came, so that the file says what the sender said.
+    """
+    elements = b"".join(
+        (
+            _meta_element(0x0001, "OB", b"\0\1"),
+            _meta_element(0x0002, "UI", offered.sop_class_uid.encode("ascii")),
+            _meta_element(0x0003, "UI", offered.sop_instance_uid.encode("ascii")),
+            _meta_element(0x0010, "UI", offered.transfer_syntax_uid.encode("ascii")),
+            _meta_element(0x0012, "UI", IMPLEMENTATION_CLASS_UID.encode("ascii")),
+            _meta_element(0x0013, "SH", IMPLEMENTATION_VERSION_NAME.encode("ascii")),
+            _meta_element(0x0016, "AE", offered.association.calling_ae.encode("ascii")),
+        )
+    )
+    group_length = _meta_element(0x0000, "UL", struct.pack("<L", len(elements)))
+    return b"\0" * 128 + b"DICM" + group_length + elements
+
+
+def read_header(path: Path) -> InstanceHeader:
+    """Read the attributes that place an instance, never its pixels; raises MalformedInstance.
+
+    An attribute that places nothing may be broken: it then reads as empty.
+    """
+    dataset = _parse(path, _is_past_header, _HEADER_TAGS)
+    return InstanceHeader(
+        study_instance_uid=_uid(dataset, StudyInstanceUID),
+        series_instance_uid=_uid(dataset, SeriesInstanceUID),
+        sop_instance_uid=_uid(dataset, SOPInstanceUID),
+        sop_class_uid=_uid(dataset, SOPClassUID),
+        modality=_short(text(dataset, "Modality"), _CODE_LENGTH),
+        patient_id=text(dataset, "PatientID"),
+        patient_name=text(dataset, "PatientName"),
+        accession_number=text(dataset, "AccessionNumber"),
+        study_date=_date(text(dataset, "StudyDate")),
+        study_description=text(dataset, "StudyDescription"),
+        series_description=text(dataset, "SeriesDescription"),
+        series_number=_integer(number(dataset, "SeriesNumber")),
+        instance_number=_integer(number(dataset, "InstanceNumber")),
+    )
+
+
+def read_data_set(path: Path) -> Dataset:
+    """Read all attributes in front of the pixel data; raises MalformedInstance.
+
+    Where an attribute behind the identifiers cannot be parsed, the attributes up to group 0020 are given: the
+    instance was accepted with them, and it must stay possible to decide about its study.
+    """
+    try:
+        return _parse(path, _is_pixel_data)
+    except MalformedInstance:
+        return _parse(path, _is_past_header)
+
+
+def _meta_element(element: int, vr: str, value: bytes) -> bytes:
+    """Encode one element of group 0002 in Explicit VR Little Endian (PS3.5 section 7.1.2)."""
+    if len(value) % 2:
+        value += b"\0" if vr == "UI" else b" "
+    layout = "<HH2sHL" if vr in _LONG_VR else "<HH2sH"
+    lengths = (0, len(value)) if vr in _LONG_VR else (len(value),)
+    return struct.pack(layout, 0x0002, element, vr.encode("ascii"), *lengths) + value
+
+
+def _is_past_header(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag.group > _LAST_HEADER_GROUP
+
+
+def _is_pixel_data(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag.group >= _PIXEL_DATA_GROUP
+
+
+def _parse(
+    path: Path, stop_when: Callable[[BaseTag, str | None, int], bool], tags: list[BaseTag | int] | None = None
+) -> Dataset:
+    """Parse a Part 10 file until `stop_when`, all attributes or only some; raises MalformedInstance."""
+    try:
+        with quiet_pydicom(), path.open("rb") as file:
+            if not _is_deflated(path, file):
+                return read_partial(file, stop_when=stop_when, specific_tags=tags)
+            inflated = _inflate(path, file)
+            return read_dataset(inflated, False, True, stop_when=stop_when, specific_tags=tags)
+    except UNREADABLE as error:
+        # The cause is left out: pydicom's messages quote the bytes they stumble over.
+        raise MalformedInstance(f"the data set cannot be parsed ({type(error).__name__})") from None
+
+
+def _is_deflated(path: Path, file: BufferedReader) -> bool:
+    """Tell whether the data set is compressed as a whole (PS3.5 section A.5); cheap for the others, which are many."""
+    if _DEFLATED_SYNTAX.encode("ascii") not in file.peek(_FILE_META_FRONT)[:_FILE_META_FRONT]:
+        return False
+    return bool(read_file_meta_info(path).get("TransferSyntaxUID") == _DEFLATED_SYNTAX)
+
+
+def _inflate(path: Path, file: BufferedReader) -> BytesIO:
+    """Decompress the front of a deflated data set; pydicom would inflate all of it, however much that is."""
+    group_length = int(read_file_meta_info(path).FileMetaInformationGroupLength)
+    file.seek(_GROUP_LENGTH_END + group_length)
+    return BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), _INFLATED_LIMIT))
+
+
+def _uid(dataset: Dataset, kind: type[_AnyUID]) -> _AnyUID:
+    """Read one of the UIDs that place an instance; its type is named like its attribute. Raises MalformedInstance."""
+    keyword = kind.__name__
+    value = text(dataset, keyword)
+    if not value:
+        raise MalformedInstance(f"{keyword} is missing, empty or cut short")
+    try:
+        return kind(value)
+    except InvalidValue as error:
+        raise MalformedInstance(error.reason) from None
+
+
+def _short(value: str, length: int) -> str:
+    """Keep a value that is as short as its VR asks for."""
+    return value if len(value) <= length else ""
+
+
+def _date(value: str) -> str:
+    """Keep a date in the form of VR DA; dots come from before the standard (ACR-NEMA)."""
+    digits = value.replace(".", "")
+    return digits if len(digits) == _DATE_LENGTH and digits.isdecimal() else ""
+
+
+def _integer(value: float | None) -> int | None:
+    """Keep a whole number in the range of VR IS (PS3.5 section 6.2)."""
+    if value is None or not value.is_integer() or not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
+        return None
+    return int(value)
