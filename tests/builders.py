@@ -13,9 +13,14 @@ PATIENT_NAME = "Testperson^Tilda"
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 
-T1 = {"ScanningSequence": "SE", "RepetitionTime": 500, "EchoTime": 12, "SeriesDescription": "t1 se tra"}
-T2 = {"ScanningSequence": "SE", "RepetitionTime": 4500, "EchoTime": 100, "SeriesDescription": "t2 tse tra"}
-FLAIR = {
+T1: dict[str, Any] = {"ScanningSequence": "SE", "RepetitionTime": 500, "EchoTime": 12, "SeriesDescription": "t1 se tra"}
+T2: dict[str, Any] = {
+    "ScanningSequence": "SE",
+    "RepetitionTime": 4500,
+    "EchoTime": 100,
+    "SeriesDescription": "t2 tse tra",
+}
+FLAIR: dict[str, Any] = {
     "ScanningSequence": ["SE", "IR"],
     "RepetitionTime": 9000,
     "EchoTime": 110,

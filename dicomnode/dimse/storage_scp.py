@@ -15,7 +15,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicomnode.dimse.presentation import accepted_contexts
-from dicomnode.dimse.sockets import send_without_delay
+from dicomnode.dimse.sockets import prepare_socket
 from dicomnode.domain.association import Association, Door, OfferedInstance
 from dicomnode.domain.errors import DicomnodeError, InvalidSettings, InvalidValue
 from dicomnode.domain.ports import Reception
@@ -38,6 +38,7 @@ class Listening:
     door: Door
     maximum_associations: int = 64
     idle_seconds: float = 60
+    """How long a peer may say nothing, before its request, within a message or between two."""
 
 
 class StorageSCP:
@@ -46,6 +47,7 @@ class StorageSCP:
     def __init__(self, listening: Listening, reception: Reception) -> None:
         self._listening = listening
         self._reception = reception
+        self._entity: AE | None = None
         self._server: ThreadedAssociationServer | None = None
 
     def start(self) -> None:
@@ -57,9 +59,9 @@ class StorageSCP:
         entity.supported_contexts = accepted_contexts()
         entity.maximum_pdu_size = 0
         entity.maximum_associations = listening.maximum_associations
-        entity.network_timeout = listening.idle_seconds
+        entity.network_timeout = entity.acse_timeout = listening.idle_seconds
         handlers: list[evt.EventHandlerType] = [
-            (evt.EVT_CONN_OPEN, send_without_delay),
+            (evt.EVT_CONN_OPEN, prepare_socket),
             (evt.EVT_REQUESTED, self._admit),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_ECHO, _echo),
@@ -70,7 +72,7 @@ class StorageSCP:
             raise InvalidSettings(
                 f"cannot listen on {listening.host} port {listening.port} ({error.strerror})"
             ) from error
-        self._server = cast(ThreadedAssociationServer, server)
+        self._entity, self._server = entity, cast(ThreadedAssociationServer, server)
 
     @property
     def port(self) -> int:
@@ -81,9 +83,9 @@ class StorageSCP:
 
     def stop(self) -> None:
         """Abort open associations and stop listening."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server = None
+        if self._entity is not None:
+            self._entity.shutdown()
+            self._entity = self._server = None
 
     def _admit(self, event: evt.Event) -> None:
         """Turn away who does not belong, with the standard's reason, and record it (PS3.8 section 9.3.4)."""

@@ -16,6 +16,7 @@ from dicomnode.ledger.tables import ExecutorRow, TakeOverRow
 from dicomnode.ledger.transaction import Ledger, Transaction, insert_new
 
 TAKE_OVERS_BEFORE_PARKING = 2
+_LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +35,7 @@ def renew_lease(tx: Transaction, executor_id: str, now: datetime) -> None:
 
 def end_lease(tx: Transaction, executor_id: str) -> None:
     """Let a lease run out at once: the worker is known to be dead, or stops in good order."""
-    tx.session.execute(
-        sa.update(ExecutorRow)
-        .where(ExecutorRow.executor_id == executor_id)
-        .values(beat_at=datetime.fromisoformat("1970-01-01T00:00:00+00:00"))
-    )
+    tx.session.execute(sa.update(ExecutorRow).where(ExecutorRow.executor_id == executor_id).values(beat_at=_LONG_AGO))
 
 
 def dead_executors(tx: Transaction, now: datetime, lease: timedelta) -> tuple[str, ...]:
@@ -50,11 +47,19 @@ def dead_executors(tx: Transaction, now: datetime, lease: timedelta) -> tuple[st
 def declare_all_dead(tx: Transaction, survivor: str) -> int:
     """End every lease but one: used when an exclusive lock on the data folder proves that nobody else lives."""
     result = tx.session.execute(
-        sa.update(ExecutorRow)
-        .where(ExecutorRow.executor_id != survivor)
-        .values(beat_at=datetime.fromisoformat("1970-01-01T00:00:00+00:00"))
+        sa.update(ExecutorRow).where(ExecutorRow.executor_id != survivor).values(beat_at=_LONG_AGO)
     )
     return int(getattr(result, "rowcount", 0))
+
+
+def claim_dead(tx: Transaction, executor_id: str, now: datetime, lease: timedelta) -> bool:
+    """Become the one who takes over from a dead worker, for the time of a lease; says no when another was faster."""
+    result = tx.session.execute(
+        sa.update(ExecutorRow)
+        .where(ExecutorRow.executor_id == executor_id, ExecutorRow.beat_at < now - lease)
+        .values(beat_at=now)
+    )
+    return bool(getattr(result, "rowcount", 0))
 
 
 class Reaper:
@@ -72,6 +77,12 @@ class Reaper:
         resumed: list[str] = []
         parked: list[str] = []
         for executor_id in dead:
+            # A process that stood still for longer than its lease (a laptop asleep) is alive all the same.
+            if executor_id == DBOS.executor_id:
+                continue
+            with self._ledger.transaction() as tx:
+                if not claim_dead(tx, executor_id, now, self._lease):
+                    continue
             for job in DBOS.list_workflows(status="PENDING", executor_id=executor_id, load_output=False):
                 (resumed if self._take_over(job, now) else parked).append(job.workflow_id)
             with self._ledger.transaction() as tx:
@@ -79,14 +90,17 @@ class Reaper:
         return Reaped(resumed=tuple(resumed), parked=tuple(parked))
 
     def report_broken(self, now: datetime, within: timedelta = timedelta(days=1)) -> int:
-        """Tell once about each job that ended with an error nobody foresaw, and say how many were new."""
+        """Tell about each job that ended with an error nobody foresaw, and say how many were new."""
         told = 0
-        for found in DBOS.list_workflows(status="ERROR", start_time=(now - within).isoformat()):
+        for found in DBOS.list_workflows(status="ERROR", completed_after=(now - within).isoformat()):
             with self._ledger.transaction() as tx:
-                is_new = insert_new(tx, TakeOverRow, workflow_id=found.workflow_id, times=0, parked=True, at=now)
-            if is_new:
-                self._on_parked(_job(found), f"the step broke with {type(found.error).__name__}")
-                told += 1
+                if _is_parked(tx, found.workflow_id):
+                    continue
+            # Told first and noted after: a crash between the two tells twice, which is better than never.
+            self._on_parked(_job(found), f"the step broke with {type(found.error).__name__}")
+            with self._ledger.transaction() as tx:
+                _note_parked(tx, found.workflow_id, now)
+            told += 1
         return told
 
     def _take_over(self, job: WorkflowStatus, now: datetime) -> bool:
@@ -96,8 +110,8 @@ class Reaper:
         if times <= TAKE_OVERS_BEFORE_PARKING:
             DBOS.resume_workflows([job.workflow_id], queue_name=job.queue_name)
             return True
-        DBOS.cancel_workflows([job.workflow_id])
         self._on_parked(_job(job), f"its worker died {times} times while it ran")
+        DBOS.cancel_workflows([job.workflow_id])
         return False
 
 
@@ -109,6 +123,18 @@ def _count_take_over(tx: Transaction, workflow_id: str, now: datetime) -> int:
     row.times, row.at = row.times + 1, now
     row.parked = row.times > TAKE_OVERS_BEFORE_PARKING
     return row.times
+
+
+def _is_parked(tx: Transaction, workflow_id: str) -> bool:
+    """Whether a person was told about this job."""
+    row = tx.session.get(TakeOverRow, workflow_id)
+    return row is not None and row.parked
+
+
+def _note_parked(tx: Transaction, workflow_id: str, now: datetime) -> None:
+    """Note that a person was told about this job."""
+    if not insert_new(tx, TakeOverRow, workflow_id=workflow_id, times=0, parked=True, at=now):
+        tx.session.execute(sa.update(TakeOverRow).where(TakeOverRow.workflow_id == workflow_id).values(parked=True))
 
 
 def _job(found: WorkflowStatus) -> Job:

@@ -72,7 +72,7 @@ class Queues:
             found.workflow_id
             for found in self._client.list_workflows(
                 status=list(FINISHED),
-                end_time=before.isoformat(),
+                completed_before=before.isoformat(),
                 limit=limit,
                 load_input=False,
                 load_output=False,

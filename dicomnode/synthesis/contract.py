@@ -46,5 +46,9 @@ class SynthesisModel(Protocol):
         ...
 
     def synthesise(self, inputs: Mapping[str, Volume], seed: int) -> SynthesisOutput:
-        """Make the output from the inputs by role, all on the target's grid; the same seed gives the same voxels."""
+        """Make the output from the inputs by role, all on the target's grid; the same seed gives the same voxels.
+
+        Raises ContractViolation, with the reason in a sentence, where only a look at the voxels shows that an input is
+        not what the model was made for; whatever else it raises counts as a failure of the model.
+        """
         ...

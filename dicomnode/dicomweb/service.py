@@ -1,0 +1,42 @@
+"""The node's DICOMweb service: search and retrieve over an archive, and its errors (PS3.18)."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from dicomnode.dicomweb.qido import search_routes
+from dicomnode.dicomweb.wado import retrieve_routes
+from dicomnode.domain.archive import Archive
+from dicomnode.domain.errors import DicomnodeError
+
+_PROBLEM = "application/problem+json"
+
+
+def dicomweb_service(archive: Archive) -> Starlette:
+    """Make the service, ready to be mounted; it answers every error with its reason and what to do (RFC 9457)."""
+    return Starlette(
+        routes=[*search_routes(archive), *retrieve_routes(archive)],
+        exception_handlers={DicomnodeError: _refuse, HTTPException: _not_offered},
+    )
+
+
+def _refuse(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, DicomnodeError):
+        raise error
+    return _problem(error.http_status, type(error).__name__, error.reason, error.help)
+
+
+def _not_offered(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return _problem(error.status_code, error.detail, "this service has no such resource", "See PS3.18 chapter 10.")
+
+
+def _problem(status: int, title: str, detail: str, help_: str) -> Response:
+    return JSONResponse(
+        {"title": title, "status": status, "detail": detail, "help": help_},
+        status_code=status,
+        media_type=_PROBLEM,
+        headers={"Cache-Control": "private, no-store"},
+    )

@@ -1,0 +1,174 @@
+"""Decide: the facts of a study meet the rules; every rule's answer is recorded with its reasons."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dicomnode.domain.derivation import Derivation, DerivationInput, ModelIdentity, derivation_key
+from dicomnode.domain.errors import LedgerUnavailable, ModelError, ModelNotFound, NotInLedger
+from dicomnode.domain.ports import Clock
+from dicomnode.domain.rule import Action, Decision
+from dicomnode.domain.steps import Done, NeedsOperator, RetryLater, StepResult
+from dicomnode.domain.study import Origin, StoredInstance, StudyFacts
+from dicomnode.domain.uids import SeriesInstanceUID, StudyInstanceUID
+from dicomnode.engine.queues import Argument, Queues
+from dicomnode.imaging.series_facts import is_own_output, read_datasets, study_facts
+from dicomnode.journey.jobs import derive_job
+from dicomnode.ledger.derivations import request_derivation
+from dicomnode.ledger.revisions import keep_rule_set, record_decision
+from dicomnode.ledger.studies import list_instances
+from dicomnode.ledger.timeline import write_event
+from dicomnode.ledger.transaction import Ledger, Transaction
+from dicomnode.rules.decide import decide
+from dicomnode.rules.ruleset import RuleSet
+from dicomnode.spool.store import Spool
+from dicomnode.synthesis.registry import Registry
+
+_OWN_OUTPUT = "made by a dicomnode (Contributing Equipment): own outputs make no new work"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A decision together with the work that follows from it, if any."""
+
+    decision: Decision
+    derivation: Derivation | None
+    problem: str | None
+
+
+class Deciding:
+    """The step that applies the rules in force to one revision of a study."""
+
+    def __init__(
+        self, ledger: Ledger, spool: Spool, queues: Queues, clock: Clock, rules: RuleSet, registry: Registry
+    ) -> None:
+        self._ledger = ledger
+        self._spool = spool
+        self._queues = queues
+        self._clock = clock
+        self._rules = rules
+        self._registry = registry
+
+    def __call__(self, *arguments: Argument, attempt: int) -> StepResult:
+        """Decide a revision: arguments are the Study Instance UID and the revision's number."""
+        revision = (StudyInstanceUID(str(arguments[0])), int(arguments[1]))
+        try:
+            return self._decide(revision)
+        except LedgerUnavailable as error:
+            return RetryLater(reason=error.reason, seconds=min(2.0**attempt, 60))
+        except NotInLedger as error:
+            return NeedsOperator(reason=error.reason, help=error.help)
+
+    def _decide(self, revision: tuple[StudyInstanceUID, int]) -> StepResult:
+        with self._ledger.transaction() as tx:
+            instances = list_instances(tx, revision[0])
+        received = [instance for instance in instances if instance.origin is Origin.RECEIVED]
+        facts, excluded = gather_facts(self._spool, received)
+        decisions = decide(self._rules, facts, excluded, self._clock.now().astimezone().date())
+        asked = tuple(self._ask(revision, decision, received) for decision in decisions)
+        with self._ledger.transaction() as tx:
+            keep_rule_set(tx, self._rules.version, self._rules.model_dump(mode="json"), self._clock.now())
+            for one in asked:
+                self._record(tx, revision, one)
+            if not any(one.decision.fired or one.problem for one in asked):
+                self._tell_nothing_fired(tx, revision, asked)
+        return Done(said=f"{sum(one.derivation is not None for one in asked)} of {len(asked)} rules ask for work")
+
+    def _ask(
+        self, revision: tuple[StudyInstanceUID, int], decision: Decision, instances: Sequence[StoredInstance]
+    ) -> Asked:
+        """Turn a decision that fired into the derivation it asks for."""
+        action = decision.action
+        if not decision.fired or action is None:
+            return Asked(decision=decision, derivation=None, problem=decision.problem)
+        try:
+            model = self._identify(action)
+        except ModelError as error:
+            return Asked(decision=decision, derivation=None, problem=f"{error.reason}. {error.help}")
+        inputs = _inputs(decision, instances)
+        derivation = Derivation(
+            key=derivation_key(inputs, decision.rule, model, action.target_role, action.preparation),
+            study_instance_uid=revision[0],
+            revision=revision[1],
+            rule=decision.rule,
+            model=model,
+            target_role=action.target_role,
+            inputs=inputs,
+            destinations=action.destinations,
+            priority=action.priority,
+            preparation=action.preparation,
+            decided_at=self._clock.now(),
+        )
+        return Asked(decision=decision, derivation=derivation, problem=None)
+
+    def _identify(self, action: Action) -> ModelIdentity:
+        """Find the exact model the work will be done with; raises ModelNotFound."""
+        if action.model not in self._registry.names():
+            raise ModelNotFound(f"model {action.model} is not installed here")
+        return self._registry.entry(action.model).identity
+
+    def _record(self, tx: Transaction, revision: tuple[StudyInstanceUID, int], asked: Asked) -> None:
+        """Record one rule's answer and, where it is new, the work that follows."""
+        now, decision, derivation = self._clock.now(), asked.decision, asked.derivation
+        key = derivation.key if derivation else None
+        is_new_work = derivation is not None and request_derivation(tx, derivation)
+        if not record_decision(tx, revision, decision, key, now):
+            return
+        if derivation is not None and is_new_work:
+            self._queues.enqueue(tx, derive_job(derivation))
+        text, state = _in_words(asked, is_new_work=is_new_work)
+        if text:
+            detail = {"rule": decision.rule, "revision": revision[1], "derivation": key}
+            write_event(tx, revision[0], at=now, step="decide", state=state, text=text, detail=detail)
+
+    def _tell_nothing_fired(
+        self, tx: Transaction, revision: tuple[StudyInstanceUID, int], asked: Sequence[Asked]
+    ) -> None:
+        """Say in the timeline that no rule fired; the reasons are in the decisions."""
+        write_event(
+            tx,
+            revision[0],
+            at=self._clock.now(),
+            step="decide",
+            state="nothing",
+            text=f"No rule fired ({len(asked)} looked at revision {revision[1]}); each says why below.",
+        )
+
+
+def gather_facts(
+    spool: Spool, instances: Sequence[StoredInstance]
+) -> tuple[StudyFacts, Mapping[SeriesInstanceUID, str]]:
+    """Read the headers of a study's instances into facts, and name the series that are the node's own outputs."""
+    datasets = read_datasets([spool.locate(instance.path) for instance in instances])
+    own = {SeriesInstanceUID(dataset.SeriesInstanceUID) for dataset in datasets if is_own_output(dataset)}
+    return study_facts(datasets), dict.fromkeys(own, _OWN_OUTPUT)
+
+
+def _inputs(decision: Decision, instances: Sequence[StoredInstance]) -> tuple[DerivationInput, ...]:
+    """List the instances of each bound series, sorted by UID so that the same content has one name."""
+    return tuple(
+        DerivationInput(
+            role=bound.role,
+            series_instance_uid=bound.series_instance_uid,
+            sop_instance_uids=tuple(
+                sorted(
+                    instance.sop_instance_uid
+                    for instance in instances
+                    if instance.series_instance_uid == bound.series_instance_uid
+                )
+            ),
+        )
+        for bound in sorted(decision.bindings, key=lambda bound: bound.role)
+    )
+
+
+def _in_words(asked: Asked, *, is_new_work: bool) -> tuple[str, str]:
+    """Say what a rule led to, and the state word; no words for a rule that simply did not match."""
+    rule = asked.decision.rule
+    if asked.problem:
+        return f"Rule “{rule}” matches, but a person has to look: {asked.problem}", "needs operator"
+    if asked.derivation is None:
+        return "", ""
+    model = asked.derivation.model
+    if is_new_work:
+        return f"Rule “{rule}” fired: synthesise with {model.name} {model.version}.", "done"
+    return f"Rule “{rule}” fired again on the same content: that work is already asked for, nothing new.", "done"

@@ -1,0 +1,171 @@
+"""Derive: one piece of synthesis work, done once, recorded together with the deliveries that follow from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicomnode.domain.derivation import Derivation, DerivationState
+from dicomnode.domain.errors import (
+    ContractViolation,
+    DicomnodeError,
+    GeometryError,
+    LedgerUnavailable,
+    ModelFailed,
+    NotInLedger,
+    SpoolFull,
+    UnreadablePixels,
+)
+from dicomnode.domain.ports import Clock
+from dicomnode.domain.steps import Done, NeedsOperator, RetryLater, StepResult
+from dicomnode.engine.children import Children
+from dicomnode.engine.queues import Argument, Queues
+from dicomnode.journey.jobs import deliver_job
+from dicomnode.journey.synthesise import SynthesisRequest, SynthesisResult, synthesise
+from dicomnode.ledger.deliveries import queue_delivery
+from dicomnode.ledger.derivations import (
+    end_derivation,
+    find_derivation,
+    finish_derivation,
+    is_overtaken,
+    start_derivation,
+)
+from dicomnode.ledger.studies import list_instances, list_series
+from dicomnode.ledger.timeline import write_event
+from dicomnode.ledger.transaction import Ledger, Transaction
+from dicomnode.spool.store import Spool
+
+_REFUSALS = (ContractViolation, GeometryError, UnreadablePixels)
+"""There will be no image from these inputs, however often it is tried."""
+_OUTSIDE = (SpoolFull, LedgerUnavailable)
+_MODEL_ATTEMPTS = 3
+_FIRST_SERIES_NUMBER = 9001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SynthesisPlace:
+    """Where the work is done: the device, how long it may take in seconds, and the version that is written."""
+
+    device: str
+    timeout_seconds: float
+    node_version: str
+
+
+class Deriving:
+    """The step that makes a derived series."""
+
+    def __init__(
+        self, ledger: Ledger, spool: Spool, queues: Queues, clock: Clock, children: Children, place: SynthesisPlace
+    ) -> None:
+        self._ledger = ledger
+        self._spool = spool
+        self._queues = queues
+        self._clock = clock
+        self._children = children
+        self._place = place
+
+    def __call__(self, *arguments: Argument, attempt: int) -> StepResult:
+        """Derive by key; running it again after a crash gives the same series."""
+        key = str(arguments[0])
+        try:
+            return self._derive(key)
+        except _OUTSIDE as error:
+            return RetryLater(reason=error.reason, seconds=min(2.0**attempt, 300))
+        except NotInLedger as error:
+            return NeedsOperator(reason=error.reason, help=error.help)
+        except DicomnodeError as error:
+            if isinstance(error, ModelFailed) and attempt < _MODEL_ATTEMPTS:
+                return RetryLater(reason=error.reason, seconds=2.0**attempt)
+            state = DerivationState.REFUSED if isinstance(error, _REFUSALS) else DerivationState.FAILED
+            return self._end(key, state, error)
+
+    def _derive(self, key: str) -> StepResult:
+        with self._ledger.transaction() as tx:
+            derivation = find_derivation(tx, key)
+            if derivation.state in (DerivationState.DERIVED, DerivationState.SUPERSEDED):
+                return Done(said="this work is done already")
+            if is_overtaken(tx, derivation):
+                return self._step_aside(tx, derivation)
+            start_derivation(tx, key, self._clock.now())
+            request = self._request(tx, derivation)
+        result = self._children.run(synthesise, self._place.timeout_seconds, request)
+        with self._ledger.transaction() as tx:
+            self._record(tx, derivation, result)
+        return Done(said=f"{len(result.instances)} instances derived")
+
+    def _request(self, tx: Transaction, derivation: Derivation) -> SynthesisRequest:
+        """Collect what the child needs."""
+        return SynthesisRequest(
+            key=derivation.key,
+            model=derivation.model,
+            target_role=derivation.target_role,
+            preparation=derivation.preparation,
+            files=self._files(tx, derivation),
+            series_number=_free_series_number(tx, derivation),
+            revision=derivation.revision,
+            at=derivation.decided_at.astimezone().replace(microsecond=0),
+            spool_root=self._spool.root,
+            device=self._place.device,
+            node_version=self._place.node_version,
+        )
+
+    def _files(self, tx: Transaction, derivation: Derivation) -> dict[str, tuple[Path, ...]]:
+        """Find the spool files of the pinned instances; raises NotInLedger when one is gone."""
+        files: dict[str, tuple[Path, ...]] = {}
+        for bound in derivation.inputs:
+            held = list_instances(tx, derivation.study_instance_uid, bound.series_instance_uid)
+            paths = {instance.sop_instance_uid: instance.path for instance in held}
+            if not set(bound.sop_instance_uids) <= set(paths):
+                raise NotInLedger(f"instances of the input {bound.role} are no longer in the spool")
+            files[bound.role] = tuple(self._spool.locate(paths[uid]) for uid in bound.sop_instance_uids)
+        return files
+
+    def _record(self, tx: Transaction, derivation: Derivation, result: SynthesisResult) -> None:
+        """Make the derived series part of the node and queue its deliveries, all at once."""
+        now = self._clock.now()
+        finish_derivation(tx, derivation, result.instances, result.report, now)
+        write_event(
+            tx,
+            derivation.study_instance_uid,
+            at=now,
+            step="derive",
+            state="done",
+            text=f"{derivation.model.name} {derivation.model.version} made “{result.report.series_description}” "
+            f"with {len(result.instances)} instances; labels, geometry and dciodvfy checked.",
+            seconds=sum(result.report.durations.values()),
+            detail={"derivation": derivation.key, "revision": derivation.revision},
+        )
+        for destination in derivation.destinations:
+            owner = (derivation.key, derivation.study_instance_uid)
+            queue_delivery(tx, owner, destination, result.instances, now)
+            self._queues.enqueue(tx, deliver_job(derivation, destination))
+
+    def _step_aside(self, tx: Transaction, derivation: Derivation) -> StepResult:
+        """Leave the work to the derivation of a later revision."""
+        overtaken = "a later revision of the study is already asked for"
+        end_derivation(tx, derivation.key, DerivationState.SUPERSEDED, NotInLedger(overtaken), self._clock.now())
+        return Done(said=overtaken)
+
+    def _end(self, key: str, state: DerivationState, error: DicomnodeError) -> StepResult:
+        """Say that there will be no image, and why."""
+        now = self._clock.now()
+        with self._ledger.transaction() as tx:
+            derivation = find_derivation(tx, key)
+            end_derivation(tx, key, state, error, now)
+            write_event(
+                tx,
+                derivation.study_instance_uid,
+                at=now,
+                step="derive",
+                state=state,
+                text=f"No image from {derivation.model.name}: {error.reason}. {error.help}",
+                detail={"derivation": key, "revision": derivation.revision},
+            )
+        return NeedsOperator(reason=error.reason, help=error.help)
+
+
+def _free_series_number(tx: Transaction, derivation: Derivation) -> int:
+    """Find a series number that no series of the study has, far above a scanner's own."""
+    taken = {series.series_number for series in list_series(tx, derivation.study_instance_uid)}
+    number = _FIRST_SERIES_NUMBER
+    while number in taken:
+        number += 1
+    return number

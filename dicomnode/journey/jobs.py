@@ -1,0 +1,50 @@
+"""The jobs of the journey: which step runs on which queue under which id."""
+
+from dicomnode.domain.derivation import Derivation
+from dicomnode.domain.study import StudyRevision
+from dicomnode.engine.queues import Job
+
+DECIDE, DERIVE, DELIVER = "decide", "derive", "deliver"
+ORCHESTRATE_QUEUE, GPU_QUEUE = "orchestrate", "gpu"
+
+
+def decide_job(revision: StudyRevision) -> Job:
+    """Decide one revision of a study."""
+    return Job(
+        step=DECIDE,
+        id=f"study:{revision.study_instance_uid}:{revision.number}",
+        queue=ORCHESTRATE_QUEUE,
+        arguments=(revision.study_instance_uid, revision.number),
+    )
+
+
+def derive_job(derivation: Derivation, round_: int = 1) -> Job:
+    """Synthesise; the id is the derivation's key, so that the same work is one job in each round a person asks for."""
+    return Job(
+        step=DERIVE,
+        id=_in_round(derivation.key, round_),
+        queue=GPU_QUEUE,
+        arguments=(derivation.key,),
+        priority=derivation.priority,
+    )
+
+
+def deliver_job(derivation: Derivation, destination: str, round_: int = 1) -> Job:
+    """Send a derived series to one destination; each destination has a queue of its own."""
+    return Job(
+        step=DELIVER,
+        id=_in_round(f"deliver:{derivation.key}:{destination}", round_),
+        queue=deliver_queue(destination),
+        arguments=(derivation.key, destination),
+        priority=derivation.priority,
+    )
+
+
+def deliver_queue(destination: str) -> str:
+    """Name the queue of one destination, so that a slow one holds up no other."""
+    return f"deliver.{destination}"
+
+
+def _in_round(job_id: str, round_: int) -> str:
+    """Give a job that a person asked for again an id of its own; its attempts count from 1 again."""
+    return job_id if round_ == 1 else f"{job_id}:round{round_}"

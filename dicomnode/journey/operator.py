@@ -1,0 +1,77 @@
+"""What a person can ask for when the node cannot go on by itself."""
+
+from dicomnode.domain.derivation import DerivationState
+from dicomnode.domain.errors import ModelFailed
+from dicomnode.domain.ports import Clock
+from dicomnode.domain.uids import StudyInstanceUID
+from dicomnode.engine.queues import Job, Queues
+from dicomnode.journey.jobs import DECIDE, DERIVE, deliver_job, derive_job
+from dicomnode.ledger.deliveries import queue_again
+from dicomnode.ledger.derivations import end_derivation, find_derivation, retry_derivation
+from dicomnode.ledger.timeline import write_event
+from dicomnode.ledger.transaction import Ledger
+
+
+class Operator:
+    """The operator's verbs; each leaves a line in the timeline."""
+
+    def __init__(self, ledger: Ledger, queues: Queues, clock: Clock) -> None:
+        self._ledger = ledger
+        self._queues = queues
+        self._clock = clock
+
+    def retry(self, derivation_key: str) -> str:
+        """Try a failed or refused derivation once more; raises NotInLedger when there is none to retry."""
+        with self._ledger.transaction() as tx:
+            round_ = retry_derivation(tx, derivation_key)
+            derivation = find_derivation(tx, derivation_key)
+            self._queues.enqueue(tx, derive_job(derivation, round_))
+            said = f"An operator asked to try {derivation.model.name} again."
+            write_event(
+                tx,
+                derivation.study_instance_uid,
+                at=self._clock.now(),
+                step="derive",
+                state="waiting",
+                text=said,
+                detail={"derivation": derivation_key},
+            )
+        return said
+
+    def resend(self, derivation_key: str, destination: str) -> str:
+        """Send a derived series to a destination once more; raises NotInLedger when it was never to go there."""
+        with self._ledger.transaction() as tx:
+            derivation = find_derivation(tx, derivation_key)
+            again = queue_again(tx, derivation_key, destination, self._clock.now())
+            self._queues.enqueue(tx, deliver_job(derivation, destination, again.round))
+            said = f"An operator asked to send {again.instances} instances to {destination} again."
+            write_event(
+                tx,
+                derivation.study_instance_uid,
+                at=self._clock.now(),
+                step="deliver",
+                state="waiting",
+                text=said,
+                detail={"derivation": derivation_key, "destination": destination},
+            )
+        return said
+
+    def park(self, job: Job, why: str) -> None:
+        """Leave a job that keeps breaking to a person: say so in its study's timeline (callee of the reaper)."""
+        now = self._clock.now()
+        with self._ledger.transaction() as tx:
+            subject = str(job.arguments[0])
+            study = StudyInstanceUID(subject) if job.step == DECIDE else None
+            if study is None:
+                study = find_derivation(tx, subject).study_instance_uid
+            if job.step == DERIVE:
+                end_derivation(tx, subject, DerivationState.FAILED, ModelFailed(why), now)
+            write_event(
+                tx,
+                study,
+                at=now,
+                step=job.step,
+                state="needs operator",
+                text=f"The step was stopped for good: {why}. Report this as a defect; a person can try it again.",
+                detail={"job": job.workflow_id},
+            )

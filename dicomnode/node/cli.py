@@ -1,0 +1,280 @@
+"""The command `dicomnode`, for the administrator of a PACS."""
+
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dicomnode.domain.errors import DicomnodeError
+from dicomnode.node.settings import Role, Settings, read_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Receives studies, decides by rules, synthesises, labels and delivers derived series. "
+    "Research use only; not a medical device.",
+)
+rules_app = typer.Typer(no_args_is_help=True, help="Check the rules, and ask what they would do with a study.")
+model_app = typer.Typer(no_args_is_help=True, help="See which models are installed and whether they can run.")
+app.add_typer(rules_app, name="rules")
+app.add_typer(model_app, name="model")
+
+_console = Console()
+_NOT_OK = 1
+
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", help="TOML file; left out: dicomnode.toml in this folder, if there is one.")
+]
+DataFolder = Annotated[Path | None, typer.Option("--data", help="Folder of the node's spool and database.")]
+
+
+def main() -> None:
+    """Run the command; an error of the node's own kind ends it with its reason and what to do."""
+    try:
+        app()
+    except DicomnodeError as error:
+        _console.print(f"[bold red]✗[/] {escape(error.reason)}", highlight=False)
+        _console.print(f"  {escape(error.help)}", style="dim", highlight=False)
+        raise SystemExit(_NOT_OK) from None
+
+
+def _settings(file: Path | None, **overrides: object) -> Settings:
+    return read_settings(file, **{name: value for name, value in overrides.items() if value is not None})
+
+
+@app.command()
+def serve(
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+    roles: Annotated[
+        str | None, typer.Option(help="What this process does, by commas: receive, work, gpu, web. Left out: all.")
+    ] = None,
+) -> None:
+    """Run the node until Ctrl-C. Every setting can also be given as DICOMNODE_… in the environment."""
+    from dicomnode.node.clock import SystemClock
+    from dicomnode.node.logs import write_logs
+    from dicomnode.node.wiring import Node
+
+    wanted = tuple(Role(role.strip()) for role in roles.split(",")) if roles else None
+    read = _settings(settings, data=data, roles=wanted)
+    write_logs(logging.INFO)
+    node = Node(read, SystemClock())
+    node.start()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    _announce(read)
+    stopping.wait()
+    node.stop()
+    # Threads that still work are abandoned as by a crash; their jobs are taken up again at the next start.
+    os._exit(0)
+
+
+def _announce(settings: Settings) -> None:
+    """Say where the node listens."""
+    roles = ", ".join(settings.roles)
+    _console.print(f"[bold]dicomnode[/] runs the roles {roles}; data in {settings.data}", highlight=False)
+    if Role.RECEIVE in settings.roles:
+        where = f"{settings.ae_title} at {settings.dicom_host}:{settings.dicom_port}"
+        _console.print(f"  DICOM  {where}", highlight=False)
+    if Role.WEB in settings.roles:
+        _console.print(f"  pages  http://{settings.web_host}:{settings.web_port}/", highlight=False)
+
+
+@app.command()
+def demo(
+    study: Annotated[Path, typer.Option(help="Folder with the zip files of the study to send.")] = Path(
+        "tests/data/siemens-trio-brain"
+    ),
+    folder: Annotated[Path, typer.Option(help="Folder the demo works in; it is emptied first.")] = Path("var/demo"),
+    once: Annotated[bool, typer.Option("--once", help="End when the story is told instead of leaving it up.")] = False,
+) -> None:
+    """Send one real MR study through the whole journey on this machine, and show every step."""
+    from dicomnode.node.demo import Demo, DemoPlan
+    from dicomnode.node.demo_display import Display
+    from dicomnode.node.demo_report import tell
+
+    display = Display(_console)
+    with Demo(DemoPlan(study=study, folder=folder.absolute()), display) as running:
+        result = running.run()
+        tell(_console, result)
+        if not result.read_back.holds:
+            raise typer.Exit(_NOT_OK)
+        if not once:
+            _console.print(f"\nThe node stays up: [link]{result.pages}[/link]  (Ctrl-C ends it)", highlight=False)
+            _until_interrupted()
+
+
+def _until_interrupted() -> None:
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        _console.print("ending the demo …")
+
+
+@app.command()
+def send(
+    paths: Annotated[list[Path], typer.Argument(help="DICOM files, or folders of them.")],
+    host: Annotated[str, typer.Option(help="Host of the receiver.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the receiver.")] = 11112,
+    called: Annotated[str, typer.Option(help="Called AE title.")] = "DICOMNODE",
+    calling: Annotated[str, typer.Option(help="Calling AE title.")] = "DICOMNODE-SEND",
+) -> None:
+    """Send DICOM files by C-STORE, to this node or to any other; says what became of each."""
+    from dicomnode.dimse.storage_scu import StorageSCU
+    from dicomnode.domain.delivery import Endpoint
+    from dicomnode.domain.uids import AETitle
+    from dicomnode.imaging.exchange import outgoing_instances
+    from dicomnode.node.files import instance_files
+
+    where = Endpoint(name=called, ae_title=AETitle(called), host=host, port=port)
+    outcomes = StorageSCU(where, AETitle(calling)).store(outgoing_instances(instance_files(paths)))
+    for outcome in outcomes:
+        if not outcome.stored:
+            _console.print(f"[red]✗[/] {outcome.sop_instance_uid} 0x{outcome.status:04X} {outcome.comment}")
+    stored = sum(outcome.stored for outcome in outcomes)
+    _console.print(f"{stored} of {len(outcomes)} instances stored at {called}", highlight=False)
+    if stored < len(outcomes):
+        raise typer.Exit(_NOT_OK)
+
+
+@app.command()
+def studies(
+    search: Annotated[str, typer.Argument(help="Accession number, patient ID or name, or study UID.")] = "",
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """List the studies of this node, the latest first."""
+    from dicomnode.ledger.studies import list_studies
+    from dicomnode.node.records import open_ledger
+
+    with open_ledger(_settings(settings, data=data)) as ledger, ledger.transaction() as tx:
+        found = list_studies(tx, search=search)
+    table = Table(box=None, pad_edge=False)
+    for column in ("last received", "accession", "description", "instances", "revision", "derived", "study UID"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        table.add_row(
+            f"{one.last_received_at.astimezone():%Y-%m-%d %H:%M}",
+            one.accession_number,
+            one.description,
+            str(one.instances),
+            str(one.revision) if one.is_complete else f"{one.revision} (receiving)",
+            ", ".join(one.derivation_states) or "nothing",
+            one.study_instance_uid,
+        )
+    _console.print(table if found else "No study has been received yet; `dicomnode serve` says where to send one.")
+
+
+@app.command()
+def study(
+    study_instance_uid: Annotated[str, typer.Argument(help="Study Instance UID.")],
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """Tell one study's story: its timeline, why each rule fired or not, and what was made of it."""
+    from dicomnode.ledger.studies import find_study, list_decisions, list_derivations
+    from dicomnode.ledger.timeline import timeline
+    from dicomnode.node.records import open_ledger
+    from dicomnode.node.story import decision_tree, derivation_panel, timeline_table
+
+    with open_ledger(_settings(settings, data=data)) as ledger, ledger.transaction() as tx:
+        find_study(tx, study_instance_uid)
+        events, decisions = timeline(tx, study_instance_uid), list_decisions(tx, study_instance_uid)
+        derivations = list_derivations(tx, study_instance_uid)
+    _console.print(timeline_table(events))
+    for decision in decisions:
+        _console.print(decision_tree(decision))
+    for derivation in derivations:
+        _console.print(f"{derivation.state}: {derivation.reason or 'as planned'}", highlight=False)
+        _console.print(derivation_panel(derivation))
+
+
+@rules_app.command("check")
+def rules_check(
+    file: Annotated[Path | None, typer.Argument(help="YAML file; left out: the rules in force.")] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Read a rule file as the node would: every field, operator and value is checked, and every problem named."""
+    from dicomnode.node.wiring import load_rules
+
+    rules = load_rules(_settings(settings, rules=file))
+    for rule in rules.rules:
+        state = "enabled" if rule.enabled else "disabled"
+        _console.print(f"[green]✓[/] {rule.name} ({state}): {rule.description}", highlight=False)
+    _console.print(f"rule set {rules.version}", style="dim")
+
+
+@rules_app.command("test")
+def rules_test(
+    paths: Annotated[list[Path], typer.Argument(help="Folders, DICOM files or zip files of studies.")],
+    file: Annotated[Path | None, typer.Option("--rules", help="YAML file; left out: the rules in force.")] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Say for each study what the rules would do with it, and why. Nothing is sent, kept or changed."""
+    from dicomnode.node.clock import SystemClock
+    from dicomnode.node.rule_trial import try_rules
+    from dicomnode.node.story import answer_tree, facts_tree
+
+    today = SystemClock().now().astimezone().date()
+    for trial in try_rules(_settings(settings, rules=file), paths, today):
+        _console.print(facts_tree(trial.facts))
+        for decision in trial.decisions:
+            _console.print(answer_tree(decision))
+
+
+@model_app.command("list")
+def model_list() -> None:
+    """List the installed models, what each makes, and what this host lacks to run it."""
+    from dicomnode.synthesis.registry import Registry
+
+    registry = Registry.discover()
+    for name in registry.names():
+        entry = registry.entry(name)
+        lacks = f"[red]lacks {'; '.join(entry.missing)}[/]" if entry.missing else "[green]can run[/]"
+        _console.print(f"[bold]{name}[/] {entry.card.version}  {lacks}", highlight=False)
+        _console.print(f"  {entry.card.summary}", highlight=False)
+        _console.print(f"  weights {entry.identity.weights_digest}", style="dim", highlight=False)
+    for broken in registry.broken:
+        _console.print(f"[red]✗[/] {broken.name}: {broken.reason}", highlight=False)
+    if not registry.names():
+        _console.print("No model is installed: pip install ./plugins/mr_flair")
+
+
+@model_app.command("check")
+def model_check(name: Annotated[str, typer.Argument(help="Name of the model.")]) -> None:
+    """Print a model's card with the numbers of its evaluation, its baselines and its limits."""
+    from dicomnode.node.model_report import card_report
+    from dicomnode.synthesis.registry import Registry
+
+    entry = Registry.discover().entry(name)
+    _console.print(card_report(entry))
+    if entry.missing:
+        raise typer.Exit(_NOT_OK)
+
+
+@app.command()
+def doctor(settings: SettingsFile = None, data: DataFolder = None) -> None:
+    """Look at this host: what is there, what is missing, and how to get it."""
+    from dicomnode.node.doctor import Verdict, examine
+
+    marks = {Verdict.OK: "[green]✓[/]", Verdict.OPTIONAL: "[yellow]–[/]", Verdict.MISSING: "[red]✗[/]"}
+    findings = examine(_settings(settings, data=data))
+    for finding in findings:
+        found, remedy = escape(finding.found), escape(finding.remedy)
+        _console.print(f"{marks[finding.verdict]} [bold]{finding.subject}[/]: {found}", highlight=False)
+        if remedy:
+            _console.print(f"    {remedy}", style="dim", highlight=False)
+    if any(finding.verdict is Verdict.MISSING for finding in findings):
+        raise typer.Exit(_NOT_OK)
+
+
+if __name__ == "__main__":
+    main()

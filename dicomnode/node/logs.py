@@ -1,0 +1,31 @@
+"""What the node writes to its log: one JSON line an event, ids only."""
+
+import logging
+
+import structlog
+
+
+def write_logs(level: int) -> None:
+    """Send every log record to standard error as one JSON line with a UTC time stamp."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.dict_tracebacks,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    # These libraries write identifiers or values of data sets at their lower levels.
+    for name in ("pynetdicom", "pydicom", "highdicom", "dbos", "httpx", "httpcore", "uvicorn.access", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)

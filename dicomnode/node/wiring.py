@@ -1,0 +1,248 @@
+"""Putting one process of a node together: which rooms it needs for its roles, and in which order they start."""
+
+import fcntl
+import logging
+import socket
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from importlib.metadata import version
+from typing import IO
+
+from dicomnode.dicomweb.client import DicomwebClient
+from dicomnode.dimse.storage_scp import Listening, StorageSCP
+from dicomnode.dimse.storage_scu import StorageSCU
+from dicomnode.domain.association import Door
+from dicomnode.domain.delivery import Endpoint
+from dicomnode.domain.errors import InvalidSettings
+from dicomnode.domain.ports import Clock
+from dicomnode.domain.uids import AETitle
+from dicomnode.engine.children import Children
+from dicomnode.engine.leases import Reaper, declare_all_dead, end_lease, renew_lease
+from dicomnode.engine.queues import Queues
+from dicomnode.engine.ticker import Ticker
+from dicomnode.engine.worker import QueueLimit, Step, Worker, migrate_engine
+from dicomnode.imaging.fact_catalogue import fact_catalogue
+from dicomnode.journey.archive import LedgerArchive
+from dicomnode.journey.complete import Completion
+from dicomnode.journey.decide import Deciding
+from dicomnode.journey.deliver import Delivering, Outlet
+from dicomnode.journey.derive import Deriving, SynthesisPlace
+from dicomnode.journey.jobs import DECIDE, DELIVER, DERIVE, GPU_QUEUE, ORCHESTRATE_QUEUE, deliver_queue
+from dicomnode.journey.operator import Operator
+from dicomnode.journey.receive import Receiving
+from dicomnode.ledger.schema import migrate
+from dicomnode.ledger.transaction import Ledger
+from dicomnode.node.settings import DestinationSettings, Role, Settings
+from dicomnode.node.web_server import WebServer
+from dicomnode.rules.ruleset import RuleSet, read_rule_set
+from dicomnode.spool.store import Spool
+from dicomnode.synthesis.registry import Registry
+from dicomnode.web.app import create_app
+from dicomnode.web.site import Listener, Site
+
+_logger = logging.getLogger(__name__)
+
+_SWEEP_SECONDS = 1.0
+_RETENTION_SECONDS = 3600.0
+_WORKING_ROLES = frozenset({Role.WORK, Role.GPU})
+
+
+class Node:
+    """One process of a node, built for its roles; `start` and `stop` are called once each."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.roles = frozenset(settings.roles)
+        self._clock = clock
+        self._stoppers: list[Callable[[], object]] = []
+        self._executor_id = f"{socket.gethostname()}:{'+'.join(sorted(self.roles))}:{uuid.uuid4().hex[:12]}"
+        self._lease = timedelta(seconds=settings.lease_seconds)
+
+    def start(self) -> None:
+        """Bring up what the roles need, each room after those it stands on; raises InvalidSettings."""
+        self.settings.data.mkdir(parents=True, exist_ok=True)
+        alone = self._lock_data_folder()
+        ledger = Ledger(self.settings.database_url)
+        self._stoppers.append(ledger.close)
+        migrate(ledger)
+        spool = Spool(self.settings.data / "spool")
+        if alone:
+            spool.clear_incoming()
+        if not self.roles & _WORKING_ROLES:
+            migrate_engine(ledger)
+        queues = Queues(ledger)
+        self._stoppers.append(queues.close)
+        if self.roles & _WORKING_ROLES:
+            self._start_working(ledger, spool, queues, alone=alone)
+        if Role.RECEIVE in self.roles:
+            self._start_receiving(ledger, spool)
+        if Role.WEB in self.roles:
+            self._start_web(ledger, spool, queues)
+
+    def stop(self) -> None:
+        """Stop listening and give the lease back; the process must end after this.
+
+        Work in flight is abandoned as by a crash and taken up again at the next start: there is one way to recover,
+        and it is used at every stop.
+        """
+        while self._stoppers:
+            self._stoppers.pop()()
+
+    def _lock_data_folder(self) -> bool:
+        """Take the data folder for this process alone, where the database is embedded.
+
+        The kernel gives the lock back when its holder dies, so having it proves that the predecessor is dead.
+        """
+        if self.settings.database is not None:
+            return False
+        lock: IO[str] = (self.settings.data / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise InvalidSettings(
+                f"another node is running on the data folder {self.settings.data}; "
+                "several processes need a PostgreSQL database"
+            ) from error
+        self._stoppers.append(lock.close)
+        return True
+
+    def _start_working(self, ledger: Ledger, spool: Spool, queues: Queues, *, alone: bool) -> None:
+        """Start the worker of this process, and the tickers that keep the whole node's work going."""
+        with ledger.transaction() as tx:
+            renew_lease(tx, self._executor_id, self._clock.now())
+            if alone:
+                declare_all_dead(tx, survivor=self._executor_id)
+        worker = Worker(ledger, self._executor_id, self._steps(ledger, spool, queues), self._queue_limits())
+        worker.start()
+        self._stoppers.append(lambda: _end_lease(ledger, self._executor_id))
+        completion = Completion(ledger, queues, self._clock, timedelta(seconds=self.settings.quiet_seconds))
+        operator = Operator(ledger, queues, self._clock)
+        reaper = Reaper(ledger, self._lease, operator.park)
+        self._tick("lease", self.settings.lease_seconds / 4, lambda: _renew(ledger, self._executor_id, self._clock))
+        self._tick("reaper", self.settings.lease_seconds / 4, lambda: _reap(reaper, self._clock))
+        if Role.WORK in self.roles:
+            history = timedelta(days=self.settings.history_days)
+            self._tick("complete", _SWEEP_SECONDS, completion.sweep)
+            self._tick("retention", _RETENTION_SECONDS, lambda: queues.forget_finished(self._clock.now() - history))
+
+    def _steps(self, ledger: Ledger, spool: Spool, queues: Queues) -> dict[str, Step]:
+        """Build the steps that this process's roles can be asked for."""
+        steps: dict[str, Step] = {}
+        if Role.WORK in self.roles:
+            rules = load_rules(self.settings)
+            steps[DECIDE] = Deciding(ledger, spool, queues, self._clock, rules, Registry.discover())
+            steps[DELIVER] = Delivering(
+                ledger, spool, self._clock, outlets(self.settings), self.settings.delivery_attempts
+            )
+        if Role.GPU in self.roles:
+            place = SynthesisPlace(
+                device=self.settings.device,
+                timeout_seconds=self.settings.model_seconds,
+                node_version=version("dicomnode"),
+            )
+            steps[DERIVE] = Deriving(ledger, spool, queues, self._clock, Children(), place)
+        return steps
+
+    def _queue_limits(self) -> tuple[QueueLimit, ...]:
+        """Say which queues this process serves, and how many jobs of each at a time."""
+        limits = [QueueLimit(name=GPU_QUEUE, concurrency=1)] if Role.GPU in self.roles else []
+        if Role.WORK in self.roles:
+            limits.append(QueueLimit(name=ORCHESTRATE_QUEUE, concurrency=2))
+            limits += [
+                QueueLimit(name=deliver_queue(place.name), concurrency=1) for place in self.settings.destinations
+            ]
+        return tuple(limits)
+
+    def _start_receiving(self, ledger: Ledger, spool: Spool) -> None:
+        settings = self.settings
+        door = Door(
+            called_ae=(AETitle(settings.ae_title),),
+            calling_ae=tuple(AETitle(title) for title in settings.calling_ae),
+            networks=settings.networks,
+        )
+        listening = Listening(
+            host=settings.dicom_host,
+            port=settings.dicom_port,
+            door=door,
+            maximum_associations=settings.maximum_associations,
+        )
+        listener = StorageSCP(listening, Receiving(ledger, spool, self._clock))
+        listener.start()
+        self._stoppers.append(listener.stop)
+
+    def _start_web(self, ledger: Ledger, spool: Spool, queues: Queues) -> None:
+        settings = self.settings
+        site = Site(
+            ledger=ledger,
+            archive=LedgerArchive(ledger, spool),
+            operator=Operator(ledger, queues, self._clock),
+            clock=self._clock,
+            lease=self._lease,
+            listener=Listener(ae_title=AETitle(settings.ae_title), host=settings.dicom_host, port=settings.dicom_port),
+            version=version("dicomnode"),
+        )
+        server = WebServer(create_app(site), str(settings.web_host), settings.web_port)
+        server.start()
+        self._stoppers.append(server.stop)
+
+    def _tick(self, name: str, seconds: float, verb: Callable[[], object]) -> None:
+        ticker = Ticker(name, seconds, verb)
+        ticker.start()
+        self._stoppers.append(ticker.stop)
+
+
+def load_rules(settings: Settings) -> RuleSet:
+    """Read the rules in force; raises InvalidRule, or InvalidSettings for a destination that is not configured."""
+    rules = read_rule_set(settings.rules_file, fact_catalogue())
+    known = {place.name for place in settings.destinations}
+    for rule in rules.rules:
+        unknown = set(rule.then.destinations) - known
+        if unknown:
+            raise InvalidSettings(
+                f"rule {rule.name} sends to {', '.join(sorted(unknown))}, but the destinations configured are: "
+                f"{', '.join(sorted(known)) or 'none'}"
+            )
+    return rules
+
+
+def outlets(settings: Settings) -> Mapping[str, Outlet]:
+    """Build the configured destinations."""
+    calling = AETitle(settings.ae_title)
+    return {place.name: _outlet(place, calling) for place in settings.destinations}
+
+
+def endpoint(place: DestinationSettings) -> Endpoint:
+    """Turn a configured destination into the domain's value."""
+    return Endpoint(
+        name=place.name,
+        ae_title=AETitle(place.ae_title),
+        host=place.host,
+        port=place.port,
+        dicomweb_url=place.dicomweb_url,
+    )
+
+
+def _outlet(place: DestinationSettings, calling: AETitle) -> Outlet:
+    where = endpoint(place)
+    inquiry = DicomwebClient(where) if where.dicomweb_url else None
+    return Outlet(destination=StorageSCU(where, calling), inquiry=inquiry)
+
+
+def _renew(ledger: Ledger, executor_id: str, clock: Clock) -> None:
+    with ledger.transaction() as tx:
+        renew_lease(tx, executor_id, clock.now())
+
+
+def _end_lease(ledger: Ledger, executor_id: str) -> None:
+    with ledger.transaction() as tx:
+        end_lease(tx, executor_id)
+
+
+def _reap(reaper: Reaper, clock: Clock) -> None:
+    """Take over what the dead left, and tell about jobs that broke."""
+    found = reaper.reap(clock.now())
+    if found.resumed or found.parked:
+        _logger.warning("jobs of dead workers: %d taken over, %d parked", len(found.resumed), len(found.parked))
+    reaper.report_broken(clock.now())
