@@ -154,7 +154,11 @@ class ServingNode:
                 start_new_session=True,
                 env={**environment, **as_environment(self.settings)},
             )
-        wait_until(self._answers, 60, f"the first page of the node ({self.folder / 'node.log'})")
+        try:
+            wait_until(self._answers, 60, f"the first page of the node ({self.folder / 'node.log'})")
+        except AssertionError:
+            self.kill()
+            raise
 
     def _answers(self) -> bool:
         assert self._process is not None

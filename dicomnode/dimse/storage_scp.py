@@ -15,7 +15,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicomnode.dimse.presentation import accepted_contexts
-from dicomnode.dimse.sockets import prepare_socket
+from dicomnode.dimse.sockets import SOCKET_HANDLERS
 from dicomnode.domain.association import Association, Door, OfferedInstance
 from dicomnode.domain.errors import DicomnodeError, InvalidSettings, InvalidValue
 from dicomnode.domain.ports import Reception
@@ -56,18 +56,22 @@ class StorageSCP:
         _config.LOG_REQUEST_IDENTIFIERS = False
         listening = self._listening
         entity = AE(ae_title=listening.door.called_ae[0])
-        entity.supported_contexts = accepted_contexts()
         entity.maximum_pdu_size = 0
         entity.maximum_associations = listening.maximum_associations
         entity.network_timeout = entity.acse_timeout = listening.idle_seconds
         handlers: list[evt.EventHandlerType] = [
-            (evt.EVT_CONN_OPEN, prepare_socket),
+            *SOCKET_HANDLERS,
             (evt.EVT_REQUESTED, self._admit),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_ECHO, _echo),
         ]
         try:
-            server = entity.start_server((listening.host, listening.port), block=False, evt_handlers=handlers)
+            server = entity.start_server(
+                (listening.host, listening.port),
+                block=False,
+                evt_handlers=handlers,
+                contexts=list(accepted_contexts()),
+            )
         except OSError as error:
             raise InvalidSettings(
                 f"cannot listen on {listening.host} port {listening.port} ({error.strerror})"
@@ -153,8 +157,13 @@ def _refusal(error: DicomnodeError) -> Dataset:
     """Answer a status with a comment that the sender's operator can read (PS3.7 Annex C)."""
     status = Dataset()
     status.Status = error.dimse_status
-    status.ErrorComment = error.reason[:_COMMENT_LENGTH]
+    status.ErrorComment = _comment(error.reason)
     return status
+
+
+def _comment(text: str) -> str:
+    """Make of a text what an Error Comment may hold: one LO value of the default repertoire (PS3.5 section 6.2)."""
+    return text.encode("ascii", "replace").decode().replace("\\", "/")[:_COMMENT_LENGTH]
 
 
 def _echo(_event: evt.Event) -> int:

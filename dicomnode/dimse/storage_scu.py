@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import build_context
 from pynetdicom.status import code_to_category
 
 from dicomnode.dimse.presentation import VERIFICATION
-from dicomnode.dimse.sockets import prepare_socket
+from dicomnode.dimse.reactor import steady
+from dicomnode.dimse.sockets import SOCKET_HANDLERS
 from dicomnode.domain.delivery import Endpoint, OutgoingInstance, StoreOutcome
 from dicomnode.domain.errors import DeliveryError, DestinationRefused, DestinationUnreachable
 from dicomnode.domain.uids import AETitle
@@ -88,10 +89,10 @@ class StorageSCU:
             where.port,
             ae_title=where.ae_title,
             max_pdu=0,
-            evt_handlers=[(evt.EVT_CONN_OPEN, prepare_socket)],
+            evt_handlers=list(SOCKET_HANDLERS),
         )
         if association.is_established:
-            return association
+            return steady(association)
         if association.is_rejected:
             raise _rejection(association, f"{where.name} rejected the association of {self._calling_ae}")
         if association.rejected_contexts:

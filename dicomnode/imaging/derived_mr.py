@@ -64,6 +64,7 @@ _PULSE_SEQUENCE = (
 )
 """True of the output only where its contrast is still the source's (denoising, resolution)."""
 _PIXEL_GROUP = 0x7FE0
+_HEADROOM = 1.35
 _LARGEST_STORED = 32_767
 """15 bits: viewers that read unsigned pixels as signed show no negative tissue."""
 
@@ -95,8 +96,7 @@ def derive_mr(
     outside of that range is scaled by one factor for the whole series.
     """
     pixels = _stored(image.array)
-    shown = np.percentile(pixels[pixels > 0], (1, 99)) if (pixels > 0).any() else np.asarray([0, 1])
-    window = _Window(center=float(shown.mean()), width=max(float(shown[1] - shown[0]) * 1.1, 1.0))
+    window = _window(pixels)
     further = tuple(dataset for other in others for dataset in other.datasets)
     return tuple(
         DerivedMRImage(source, pixels[index], further=further, labels=labels, identity=identity, window=window)
@@ -115,6 +115,14 @@ def _stored(array: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
 class _Window:
     center: float
     width: float
+
+
+def _window(pixels: npt.NDArray[np.uint16]) -> _Window:
+    """Show from black to well above the brightest tissue, so that what is brighter still stands out."""
+    signal = pixels[pixels > 0]
+    brightest = float(np.percentile(signal, 99)) if signal.size else 1.0
+    width = max(_HEADROOM * brightest, 1.0)
+    return _Window(center=width / 2, width=width)
 
 
 class DerivedMRImage(hd.SOPClass):

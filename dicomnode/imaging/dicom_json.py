@@ -27,7 +27,7 @@ def tag_of(name: str) -> str:
     """Turn an attribute's keyword or tag into the 8 hex digits of the JSON model; raises InvalidValue."""
     if len(name) == _TAG_DIGITS and all(digit in "0123456789abcdefABCDEF" for digit in name):
         return name.upper()
-    tag = tag_for_keyword(name)
+    tag = tag_for_keyword(name) if name else None
     if tag is None:
         raise InvalidValue("there is no attribute of that name: give the keyword or the tag as 8 hex digits")
     return f"{tag:08X}"

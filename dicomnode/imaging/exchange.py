@@ -57,10 +57,10 @@ class ReadBack:
         return self.same_study and self.same_frame_of_reference and self.geometry_equal
 
 
-def compare_with_target(copies: Sequence[bytes], target: Sequence[Path], missing_slices: int) -> ReadBack:
-    """Hold a derived series that a destination gave back against its target; raises GeometryError."""
-    returned = [pydicom.dcmread(BytesIO(copy), stop_before_pixels=True) for copy in copies]
-    source = [pydicom.dcmread(file, stop_before_pixels=True) for file in target]
+def compare_with_target(derived: Sequence[bytes], target: Sequence[bytes], missing_slices: int) -> ReadBack:
+    """Hold a derived series as a destination gave it back against the target series there; raises GeometryError."""
+    returned = [pydicom.dcmread(BytesIO(copy), stop_before_pixels=True) for copy in derived]
+    source = [pydicom.dcmread(BytesIO(copy), stop_before_pixels=True) for copy in target]
     geometry, indices = place(returned, missing_slices)
     expected, places = place(source, missing_slices)
     return ReadBack(

@@ -1,5 +1,6 @@
 """Single frames of an instance's pixel data, read by their place in the file or decoded (PS3.5 section 8)."""
 
+import math
 import struct
 import zlib
 from contextlib import closing
@@ -39,6 +40,7 @@ _IMAGE_PIXEL: list[BaseTag | int] = [
 ]
 _DECODE_ERRORS: tuple[type[Exception], ...] = (*UNREADABLE, RuntimeError)
 """Decoders add RuntimeError to what pydicom raises on damaged bytes."""
+_BITS_OF_A_BYTE = 8
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _FILE_META_FRONT = 128 + 4 + 12
 _INFLATED_LIMIT = 512 * 1024 * 1024
@@ -49,15 +51,14 @@ _INFLATED_LIMIT = 512 * 1024 * 1024
 class PixelPlace:
     """Where the pixel data of a file lies: which element, the offset of its value in bytes, how it is cut into frames.
 
-    `frame_size` is in bytes and holds for frames that are not compressed.
+    `frame_bits` is the size of a frame that is not compressed; frames of single bits need not begin at a byte.
     """
 
     tag: int
     vr: str
     offset: int
     frames: int
-    frame_size: int
-    bits_allocated: int
+    frame_bits: int
     samples: int
     transfer_syntax: UID
     is_encapsulated: bool
@@ -66,8 +67,7 @@ class PixelPlace:
     @property
     def is_readable_in_place(self) -> bool:
         """Whether the bytes in the file are what the frames would be in Explicit VR Little Endian."""
-        is_packed = self.bits_allocated == 1 and self.frames > 1
-        return not (self.is_encapsulated or self.transfer_syntax == ExplicitVRBigEndian or is_packed)
+        return not self.is_encapsulated and self.transfer_syntax != ExplicitVRBigEndian
 
 
 def read_pixel_place(file: Path) -> PixelPlace | None:
@@ -165,13 +165,19 @@ def _place(dataset: Dataset, stream: BinaryIO) -> PixelPlace | None:
         vr=_vr(tag, front, is_implicit=bool(is_implicit)),
         offset=start + len(front),
         frames=frames,
-        frame_size=get_expected_length(dataset) // frames,
-        bits_allocated=int(dataset.BitsAllocated),
+        frame_bits=_frame_bits(dataset, frames),
         samples=int(dataset.get("SamplesPerPixel") or 1),
         transfer_syntax=UID(dataset.file_meta.TransferSyntaxUID),
         is_encapsulated=length == _UNDEFINED_LENGTH,
         extended_offsets=cast("tuple[bytes, bytes]", offsets) if all(offsets) else None,
     )
+
+
+def _frame_bits(dataset: Dataset, frames: int) -> int:
+    """Count the bits of one frame (PS3.5 section 8.1.1); subsampled colour takes fewer than its samples say."""
+    if dataset.BitsAllocated == 1:
+        return get_expected_length(dataset, "pixels") // frames
+    return get_expected_length(dataset) * _BITS_OF_A_BYTE // frames
 
 
 def _vr(tag: BaseTag, front: bytes, *, is_implicit: bool) -> str:
@@ -182,11 +188,16 @@ def _vr(tag: BaseTag, front: bytes, *, is_implicit: bool) -> str:
 
 def _read_in_place(stream: BinaryIO, place: PixelPlace, number: int) -> bytes:
     """Cut a frame out of pixel data that is not compressed; raises EOFError."""
-    stream.seek(place.offset + (number - 1) * place.frame_size)
-    data = stream.read(place.frame_size)
-    if len(data) < place.frame_size:
+    first, skipped = divmod((number - 1) * place.frame_bits, _BITS_OF_A_BYTE)
+    size = math.ceil((skipped + place.frame_bits) / _BITS_OF_A_BYTE)
+    stream.seek(place.offset + first)
+    data = stream.read(size)
+    if len(data) < size:
         raise EOFError("the pixel data is cut short")
-    return data
+    if not skipped and place.frame_bits % _BITS_OF_A_BYTE == 0:
+        return data
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[skipped : skipped + place.frame_bits]
+    return np.packbits(bits, bitorder="little").tobytes()
 
 
 def _read_encapsulated(stream: BinaryIO, place: PixelPlace, number: int) -> bytes:
@@ -203,6 +214,4 @@ def _decode(stream: BinaryIO, place: PixelPlace, number: int) -> bytes:
     if place.samples > 1:
         raise NotImplementedError("colour frames are only given as they are stored")
     array = pixel_array(stream, index=number - 1, raw=True)
-    if place.bits_allocated == 1:
-        return np.packbits(array, axis=None, bitorder="little").tobytes()
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()

@@ -34,8 +34,8 @@ class AlignmentReport:
     mutual_information: float
     coverage: float
     mutual_information_before: float | None = None
-    translation_mm: float = 0.0
-    rotation_degrees: float = 0.0
+    translation_mm: float | None = None
+    rotation_degrees: float | None = None
 
     def to_json(self) -> dict[str, float | str]:
         """Turn into plain values for the derivation's report; what was not measured is left out."""

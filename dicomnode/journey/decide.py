@@ -4,7 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dicomnode.domain.derivation import Derivation, DerivationInput, ModelIdentity, derivation_key
-from dicomnode.domain.errors import LedgerUnavailable, ModelError, ModelNotFound, NotInLedger
+from dicomnode.domain.errors import (
+    InvalidRule,
+    InvalidValue,
+    LedgerUnavailable,
+    MalformedInstance,
+    ModelError,
+    ModelNotFound,
+    NotInLedger,
+)
 from dicomnode.domain.ports import Clock
 from dicomnode.domain.rule import Action, Decision
 from dicomnode.domain.steps import Done, NeedsOperator, RetryLater, StepResult
@@ -55,7 +63,7 @@ class Deciding:
             return self._decide(revision)
         except LedgerUnavailable as error:
             return RetryLater(reason=error.reason, seconds=min(2.0**attempt, 60))
-        except NotInLedger as error:
+        except (NotInLedger, InvalidValue, MalformedInstance, InvalidRule) as error:
             return NeedsOperator(reason=error.reason, help=error.help)
 
     def _decide(self, revision: tuple[StudyInstanceUID, int]) -> StepResult:

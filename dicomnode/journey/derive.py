@@ -130,7 +130,7 @@ class Deriving:
             state="done",
             text=f"{derivation.model.name} {derivation.model.version} made “{result.report.series_description}” "
             f"with {len(result.instances)} instances; labels, geometry and dciodvfy checked.",
-            seconds=sum(result.report.durations.values()),
+            seconds=round(sum(result.report.durations.values()), 1),
             detail={"derivation": derivation.key, "revision": derivation.revision},
         )
         for destination in derivation.destinations:

@@ -15,6 +15,7 @@ from dicomnode.domain.derivation import DerivationReport, DerivedInstance, Model
 from dicomnode.domain.model_card import ModelCard
 from dicomnode.domain.uids import SeriesInstanceUID, SOPInstanceUID
 from dicomnode.domain.volume import Volume
+from dicomnode.imaging.attributes import quiet_pydicom
 from dicomnode.imaging.derived_mr import DerivedMRImage, SeriesIdentity, derive_mr
 from dicomnode.imaging.exchange import encode
 from dicomnode.imaging.labels import Labels, Work, label, read_labels
@@ -74,6 +75,11 @@ class _Stopwatch:
 
 def synthesise(request: SynthesisRequest) -> SynthesisResult:
     """Do one derivation's work from its files to its files; raises a DicomnodeError that says why there is no image."""
+    with quiet_pydicom():
+        return _synthesise(request)
+
+
+def _synthesise(request: SynthesisRequest) -> SynthesisResult:
     watch = _Stopwatch()
     runner = _runner(request.device)
     card = runner.registry.entry(request.model.name).card

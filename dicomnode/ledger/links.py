@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from dicomnode.domain.delivery import DeliveryState
 from dicomnode.domain.derivation import DerivationState
+from dicomnode.domain.study import Origin
 from dicomnode.ledger.tables import (
     DeliveryRow,
     DerivationRow,
@@ -14,6 +15,7 @@ from dicomnode.ledger.tables import (
     InstanceRow,
     QuarantineRow,
     RefusalRow,
+    RevisionRow,
     StudyRow,
 )
 from dicomnode.ledger.transaction import Transaction
@@ -43,7 +45,9 @@ def link_states(tx: Transaction, now: datetime, lease: timedelta) -> tuple[LinkS
 
 
 def _receive(tx: Transaction) -> LinkState:
-    last = tx.session.execute(sa.select(sa.func.max(InstanceRow.received_at))).scalar()
+    last = tx.session.execute(
+        sa.select(sa.func.max(InstanceRow.received_at)).where(InstanceRow.origin == Origin.RECEIVED)
+    ).scalar()
     refused = tx.session.execute(sa.select(sa.func.count(RefusalRow.id))).scalar() or 0
     kept = tx.session.execute(sa.select(sa.func.count(QuarantineRow.id))).scalar() or 0
     return LinkState(
@@ -67,7 +71,7 @@ def _complete(tx: Transaction) -> LinkState:
         state="waiting" if waiting else "ok",
         waiting=waiting,
         oldest_waiting_at=oldest,
-        last_success_at=None,
+        last_success_at=tx.session.execute(sa.select(sa.func.max(RevisionRow.at))).scalar(),
         note="studies that still receive",
     )
 

@@ -26,7 +26,6 @@ from dicomnode.ledger.studies import (
     DerivationRecord,
     list_decisions,
     list_derivations,
-    list_instances,
 )
 from dicomnode.ledger.timeline import Event, timeline
 from dicomnode.ledger.transaction import Ledger
@@ -34,7 +33,6 @@ from dicomnode.node.demo_display import Display
 from dicomnode.node.demo_pacs import SERVE, Ports, orthanc_obstacle, spawn, start_pacs
 from dicomnode.node.settings import Settings, as_environment, read_settings
 from dicomnode.node.wiring import endpoint
-from dicomnode.spool.store import Spool
 
 _QUIET_SECONDS = 2.0
 _START_SECONDS, _JOURNEY_SECONDS = 60.0, 480.0
@@ -89,15 +87,15 @@ class Demo:
             study = read_header(Path(instances[0].file)).study_instance_uid
             step.say(f"{len(instances)} instances")
         settings, kind = self._start()
-        with self._display.step("send by C-STORE") as step:
-            step.say(
-                f"{_send(settings, instances)} instances stored by {settings.ae_title}, each durable before 0x0000"
-            )
+        with self._display.step("originals to the PACS") as step:
+            step.say(f"{_send(endpoint(settings.destinations[0]), instances)} instances stored by {kind}")
+        with self._display.step("study to the node") as step:
+            step.say(f"{_send(_own_endpoint(settings), instances)} instances stored, each durable before 0x0000")
         ledger = Ledger(settings.database_url)
         self._stack.callback(ledger.close)
         derivation = self._watch(ledger, study)
         with self._display.step("read back from the PACS") as step:
-            read_back = _read_back(settings, ledger, study, derivation)
+            read_back = _read_back(settings, study, derivation)
             step.say(f"{read_back.instances} instances; geometry {'equal' if read_back.geometry_equal else 'DIFFERS'}")
         with ledger.transaction() as tx:
             return DemoResult(
@@ -168,27 +166,27 @@ def unpack(study: Path, folder: Path) -> tuple[OutgoingInstance, ...]:
     return outgoing_instances(sorted(path for path in folder.rglob("*") if path.is_file()))
 
 
-def _send(settings: Settings, instances: Sequence[OutgoingInstance]) -> int:
-    """Send the study over one association; raises DestinationUnreachable when the node did not take all of it."""
-    where = Endpoint(
-        name="node", ae_title=AETitle(settings.ae_title), host=settings.dicom_host, port=settings.dicom_port
+def _own_endpoint(settings: Settings) -> Endpoint:
+    return Endpoint(
+        name="the node", ae_title=AETitle(settings.ae_title), host=settings.dicom_host, port=settings.dicom_port
     )
+
+
+def _send(where: Endpoint, instances: Sequence[OutgoingInstance]) -> int:
+    """Send the study over one association; raises DestinationUnreachable when not all of it was taken."""
     outcomes = StorageSCU(where, _SENDER).store(tuple(instances))
     refused = [outcome for outcome in outcomes if not outcome.stored]
     if refused:
-        raise DestinationUnreachable(f"the node refused {len(refused)} instances (0x{refused[0].status:04X})")
+        raise DestinationUnreachable(f"{where.name} refused {len(refused)} instances (0x{refused[0].status:04X})")
     return len(outcomes)
 
 
-def _read_back(settings: Settings, ledger: Ledger, study: StudyInstanceUID, derivation: DerivationRecord) -> ReadBack:
-    """Fetch the derived series from the PACS and hold it against the series it was made from."""
-    series = derivation.series_instance_uid or ""
-    copies = DicomwebClient(endpoint(settings.destinations[0])).retrieve_series(study, series)
-    with ledger.transaction() as tx:
-        target = list_instances(tx, study, derivation.target_series_uid)
-    spool = Spool(settings.data / "spool")
-    files = [spool.locate(instance.path) for instance in target]
-    return compare_with_target(copies, files, missing_slices=derivation.preparation.missing_slices)
+def _read_back(settings: Settings, study: StudyInstanceUID, derivation: DerivationRecord) -> ReadBack:
+    """Fetch the derived series and its target from the PACS and hold one against the other."""
+    pacs = DicomwebClient(endpoint(settings.destinations[0]))
+    derived = pacs.retrieve_series(study, derivation.series_instance_uid or "")
+    target = pacs.retrieve_series(study, derivation.target_series_uid)
+    return compare_with_target(derived, target, missing_slices=derivation.preparation.missing_slices)
 
 
 def _free_port() -> int:

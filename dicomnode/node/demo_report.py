@@ -27,8 +27,8 @@ def _read_back_panel(result: DemoResult) -> Panel:
     back = result.read_back
     checks = {
         "same Study Instance UID as the originals": back.same_study,
-        "same Frame of Reference UID as the target": back.same_frame_of_reference,
-        "geometry equal to the target series": back.geometry_equal,
+        "same Frame of Reference UID as the target series": back.same_frame_of_reference,
+        "geometry equal to the target series there": back.geometry_equal,
         "Synthetic Data (0008,001C) is YES": back.synthetic_data == "YES",
     }
     text = Text(f"{back.series_description}: {back.instances} instances\n")

@@ -1,6 +1,7 @@
 """What the node writes to its log: one JSON line an event, ids only."""
 
 import logging
+import warnings
 
 import structlog
 
@@ -26,6 +27,8 @@ def write_logs(level: int) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # These libraries write identifiers or values of data sets at their lower levels.
-    for name in ("pynetdicom", "pydicom", "highdicom", "dbos", "httpx", "httpcore", "uvicorn.access", "alembic"):
+    # These libraries write identifiers or values of data sets into their messages; pydicom even into warnings.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="pydicom")
+    for name in ("pynetdicom", "highdicom", "dbos", "httpx", "httpcore", "uvicorn.access", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -51,8 +51,8 @@ def _diffusion_frame(b_value: float, component: str) -> Groups:
 def test_echo_times_b_values_and_image_types_come_from_all_frames() -> None:
     frames = [_diffusion_frame(0.0, "MAGNITUDE"), _diffusion_frame(800.0, "PHASE")]
     acquisition = acquisition_of([an_enhanced_mr(shared={}, frames=frames)])
-    assert acquisition.echo_times == (80,)
-    assert acquisition.b_values == (0, 800)
+    assert list(acquisition.echo_times) == [80]
+    assert list(acquisition.b_values) == [0, 800]
     assert [sorted(types & {"MAGNITUDE", "PHASE"}) for types in acquisition.image_types] == [["MAGNITUDE"], ["PHASE"]]
 
 

@@ -107,6 +107,7 @@ def test_what_is_announced_and_what_arrives_make_a_file(tmp_path: Path, syntax: 
     assert read_header(file).sop_instance_uid == dataset.SOPInstanceUID
 
 
+@settings(deadline=None)
 @given(
     instance=st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,10}){0,3}", fullmatch=True),
     calling_ae=st.from_regex(r"[A-Z][A-Z0-9_ ]{0,14}[A-Z]", fullmatch=True),

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
@@ -40,6 +40,7 @@ def test_a_body_plane_is_named_whichever_way_it_is_written(expected: Orientation
     assert orientation_of(_slices(cosines, swapped, flipped)) is expected
 
 
+@settings(deadline=None)
 @given(
     plane=st.sampled_from(list(PLANES)),
     axis=st.tuples(*[st.floats(-1, 1)] * 3).filter(lambda axis: np.linalg.norm(axis) > 0.1),

@@ -1,11 +1,13 @@
 """A node's holdings filled through the ledger's own functions, and the application over them, for tests that look."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -212,6 +214,15 @@ class Holdings:
             path=kept.path,
             instance_number=int(dataset.InstanceNumber),
         )
+
+
+@contextmanager
+def empty_holdings(template: Path, folder: Path, clock: Clock) -> Iterator[Holdings]:
+    """Holdings without a study, on a copy of a database that has all tables."""
+    shutil.copyfile(template, folder / "node.db")
+    ledger = Ledger(f"sqlite:///{folder / 'node.db'}")
+    yield Holdings(ledger, Spool(folder / "spool"), clock)
+    ledger.close()
 
 
 def encode(dataset: Dataset) -> bytes:

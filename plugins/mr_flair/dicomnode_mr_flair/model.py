@@ -21,8 +21,8 @@ CARD = ModelCard(
     summary="Synthesises a FLAIR-weighted image of the head from T1 and T2 by a ridge regression on each voxel and its "
     "neighbourhood. Deterministic; small enough to be read.",
     intended_use="Research: to show what a FLAIR that was not acquired might look like, beside T1 and T2, never alone.",
-    out_of_scope="Diagnosis, exclusion or follow-up of lesions; children; T1 with contrast agent; tumour, bleeding, "
-    "surgery and implants; anything but near-axial slices of the whole brain.",
+    out_of_scope="Diagnosis, exclusion or follow-up of lesions, most of which it loses; children; T1 with contrast "
+    "agent; tumour, bleeding, surgery and implants; anything but near-axial slices of the whole brain.",
     licence="Apache-2.0; the data that the weights were trained on are CC BY, see attribution",
     training_data="5 visits of 4 patients with multiple sclerosis (open_ms_data: longitudinal p01 twice, p03 and p04, "
     "whole heads in slices of 3 to 4 mm; cross-sectional p07 in MNI space, skull-stripped, 1 mm).",
