@@ -1,8 +1,36 @@
 """What both ends of an association want of their socket."""
 
 import socket
+from contextlib import suppress
+from ssl import SSLContext
 
-from pynetdicom import evt
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.transport import AddressInformation, AssociationSocket
+
+
+class SendingEntity(AE):
+    """An application entity whose associations give their descriptors back, also when no connection came about."""
+
+    def _create_socket(
+        self, assoc: Association, address: AddressInformation, tls_args: tuple[SSLContext, str] | None
+    ) -> AssociationSocket:
+        transport = super()._create_socket(assoc, address, tls_args)
+        close_for_certain(transport)
+        return transport
+
+
+def close_for_certain(transport: AssociationSocket) -> None:
+    """Make a connection's end give its descriptor back; pynetdicom's keeps it when the peer was the first to go."""
+    connection = transport.socket
+
+    def shut() -> None:
+        if connection is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+    transport._shutdown_socket = shut  # type: ignore[method-assign]
 
 
 def prepare_socket(event: evt.Event) -> None:
@@ -11,10 +39,11 @@ def prepare_socket(event: evt.Event) -> None:
     A small message held back until the peer's delayed ACK arrives costs 40 ms per object, more than all other work.
     A peer that stops in the middle of a PDU would otherwise hold its thread, and its place, until the process ends.
     """
-    connection = _connection(event)
-    if connection is not None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.settimeout(event.assoc.network_timeout)
+    transport = event.assoc.dul.socket
+    if transport is not None and transport.socket is not None:
+        close_for_certain(transport)
+        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        transport.socket.settimeout(event.assoc.network_timeout)
 
 
 def acknowledge_at_once(event: evt.Event) -> None:
@@ -22,9 +51,9 @@ def acknowledge_at_once(event: evt.Event) -> None:
 
     DCMTK's programs leave Nagle's algorithm on and wait for that ACK: 44 ms for each instance.
     """
-    connection = _connection(event)
-    if connection is not None and hasattr(socket, "TCP_QUICKACK"):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    transport = event.assoc.dul.socket
+    if transport is not None and transport.socket is not None and hasattr(socket, "TCP_QUICKACK"):
+        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 SOCKET_HANDLERS: tuple[evt.EventHandlerType, ...] = (
@@ -32,9 +61,3 @@ SOCKET_HANDLERS: tuple[evt.EventHandlerType, ...] = (
     (evt.EVT_DATA_RECV, acknowledge_at_once),
     (evt.EVT_DATA_SENT, acknowledge_at_once),
 )
-
-
-def _connection(event: evt.Event) -> socket.socket | None:
-    """Give the TCP socket of the event's association, while it has one."""
-    transport = event.assoc.dul.socket
-    return None if transport is None else transport.socket

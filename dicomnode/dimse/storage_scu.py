@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from pynetdicom import AE, _config
+from pynetdicom import _config
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import build_context
@@ -12,7 +12,7 @@ from pynetdicom.status import code_to_category
 
 from dicomnode.dimse.presentation import VERIFICATION
 from dicomnode.dimse.reactor import steady
-from dicomnode.dimse.sockets import SOCKET_HANDLERS
+from dicomnode.dimse.sockets import SOCKET_HANDLERS, SendingEntity
 from dicomnode.domain.delivery import Endpoint, OutgoingInstance, StoreOutcome
 from dicomnode.domain.errors import DeliveryError, DestinationRefused, DestinationUnreachable
 from dicomnode.domain.uids import AETitle
@@ -78,7 +78,7 @@ class StorageSCU:
 
         None when the destination lets this node in but takes nothing of what it offers.
         """
-        entity = AE(ae_title=self._calling_ae)
+        entity = SendingEntity(ae_title=self._calling_ae)
         entity.maximum_pdu_size = 0
         entity.connection_timeout = entity.acse_timeout = self._timeout
         entity.dimse_timeout = entity.network_timeout = self._timeout

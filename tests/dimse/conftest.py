@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from pynetdicom import AE, _config
+from pynetdicom import _config
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from dicomnode.dimse.reactor import steady
+from dicomnode.dimse.sockets import SendingEntity
 from dicomnode.dimse.storage_scp import Listening, StorageSCP
 from dicomnode.domain.association import Door
 from dicomnode.domain.uids import AETitle
@@ -82,7 +83,7 @@ def associate(
     host: str = "127.0.0.1",
 ) -> Association:
     """Ask for an association as a foreign sender; MR in Explicit Little Endian unless other kinds are named."""
-    entity = AE(ae_title=calling)
+    entity = SendingEntity(ae_title=calling)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
     offered = kinds or ((MR_IMAGE_STORAGE, EXPLICIT_LITTLE_ENDIAN),)
     entity.requested_contexts = [build_context(sop_class, syntaxes) for sop_class, syntaxes in offered]
