@@ -10,7 +10,7 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
@@ -121,20 +121,21 @@ class _Remembered:
 class ServingNode:
     """`dicomnode serve` as an administrator would run it, in a process group of its own."""
 
-    def __init__(self, folder: Path, destination: DestinationSettings, rules: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, destination: DestinationSettings, rules: str | None = None, **further: Any
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        given: dict[str, Path] = {}
+        given: dict[str, Any] = {"data": folder / "var", **further}
         if rules is not None:
             given["rules"] = folder / "rules.yaml"
             given["rules"].write_text(rules)
         self.folder = folder
         self.settings = Settings(
-            data=folder / "var",
             dicom_port=free_port(),
             web_port=free_port(),
             quiet_seconds=1.5,
             destinations=(destination,),
-            **given,  # type: ignore[arg-type]
+            **given,
         )
         self._process: subprocess.Popen[bytes] | None = None
 

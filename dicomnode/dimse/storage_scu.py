@@ -84,13 +84,12 @@ class StorageSCU:
         entity.dimse_timeout = entity.network_timeout = self._timeout
         entity.requested_contexts = [build_context(sop_class, syntax) for sop_class, syntax in kinds]
         where = self.endpoint
-        association = entity.associate(
-            where.host,
-            where.port,
-            ae_title=where.ae_title,
-            max_pdu=0,
-            evt_handlers=list(SOCKET_HANDLERS),
-        )
+        try:
+            association = entity.associate(
+                where.host, where.port, ae_title=where.ae_title, max_pdu=0, evt_handlers=list(SOCKET_HANDLERS)
+            )
+        except OSError as error:
+            raise DestinationUnreachable(f"{where.name}: no address of {where.host} ({error.strerror})") from error
         if association.is_established:
             return steady(association)
         if association.is_rejected:
@@ -128,6 +127,8 @@ def _send(association: Association, number: int, item: OutgoingInstance) -> Stor
         return _not_taken(item)
     status = answer.get("Status")
     if status is None:
+        # The next instance would only wait in vain as long again.
+        association.abort()
         return _outcome(item, 0, "no answer", retryable=True)
     if code_to_category(status) in ("Success", "Warning"):
         return StoreOutcome(sop_instance_uid=item.sop_instance_uid, status=status, stored=True, retryable=False)

@@ -1,32 +1,20 @@
 """The pages in a real browser: Chromium against the application on a loopback socket."""
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.absence import absent
 from tests.builders import SAGITTAL, a_series, uid
+from tests.chromium import greys, launched, open_ready
 from tests.conftest import FakeClock
 from tests.web.holdings import Holdings, a_synthetic_series, empty_holdings, served
 
 pytestmark = pytest.mark.peer
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-gpu",
-]
 SPACING_MM = 3.0
 SLICES = 12
 SHAPE = (64, 48)
@@ -77,12 +65,8 @@ def address(holdings: Holdings) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A headless Chromium; never one that Playwright would download."""
-    if not CHROMIUM.is_file():
-        absent(f"Chromium is not at {CHROMIUM} (set CHROMIUM)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), headless=True, args=ARGUMENTS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -103,11 +87,6 @@ def panes(page: Page) -> Locator:
     return page.locator(".pane")
 
 
-def open_ready(page: Page, path: str) -> None:
-    page.goto(path)
-    expect(page.locator("body")).to_have_attribute("data-ready", "true")
-
-
 def data(pane: Locator, name: str) -> str:
     return pane.get_attribute(f"data-{name}") or ""
 
@@ -117,15 +96,6 @@ def over(page: Page, pane: Locator) -> None:
     box = pane.locator(".stage").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-
-
-def greys(pane: Locator) -> np.ndarray:
-    """The grey levels of what is drawn."""
-    levels, width = pane.locator("canvas").evaluate(
-        "canvas => [[...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
-        ".filter((_, i) => i % 4 === 0), canvas.width]"
-    )
-    return np.asarray(levels).reshape(-1, width)
 
 
 def test_the_wheel_moves_both_panes_to_the_same_place_and_the_mark_stays(page: Page, tmp_path: Path) -> None:
