@@ -15,15 +15,16 @@ step() { say; say "== $*"; }
 step ruff; "$bin/ruff" check; "$bin/ruff" format --check
 step mypy; "$bin/mypy"
 step lint-imports; "$bin/lint-imports"
-step "fast tests"; "$bin/pytest" -q -m "not peer and not crash"
-step "peers and crashes"
+step "fast tests"; "$bin/pytest" -q -n 2 -m "not peer" --durations=5
+step "peers, journeys and crashes"
 # Orthanc and DCMTK listen on every address: they run in a network of their own, together with the tests.
+peers() { "$@" sh -c 'ip link set lo up; exec "$@"' sh "$bin/pytest" -q -m peer --durations=10; }
+export DICOMNODE_TEST_NAMESPACE=1
 if [ "$(id -u)" = 0 ] && unshare --net true 2> /dev/null; then
-    DICOMNODE_TEST_NAMESPACE=1 unshare --net sh -c 'ip link set lo up; exec "$@"' sh \
-        "$bin/pytest" -q -m "peer or crash" --durations=10
+    peers unshare --net
 elif unshare --map-root-user --net true 2> /dev/null; then
-    DICOMNODE_TEST_NAMESPACE=1 unshare --map-root-user --net sh -c 'ip link set lo up; exec "$@"' sh \
-        "$bin/pytest" -q -m "peer or crash" --durations=10
+    peers unshare --map-root-user --net
 else
-    "$bin/pytest" -q -m "peer or crash" --durations=10
+    unset DICOMNODE_TEST_NAMESPACE
+    "$bin/pytest" -q -m peer --durations=10
 fi

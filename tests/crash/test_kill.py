@@ -9,7 +9,7 @@ import pytest
 
 from tests.nodes import COPY_RULE, RememberingPacs, ServingNode, unpack_brain, wait_until
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.crash, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tests.nodes import BRAIN_STUDY, COPY_RULE, RememberingPacs, ServingNode, unpack_brain
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
