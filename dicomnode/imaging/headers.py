@@ -1,8 +1,9 @@
 """The front of an instance: the file meta information this node writes, the identifiers it reads (PS3.10, PS3.5)."""
 
+import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,7 @@ from dicomnode.domain.errors import InvalidValue, MalformedInstance
 from dicomnode.domain.study import InstanceHeader
 from dicomnode.domain.uids import UID, SeriesInstanceUID, SOPClassUID, SOPInstanceUID, StudyInstanceUID
 from dicomnode.imaging.attributes import UNREADABLE, number, quiet_pydicom, text
+from dicomnode.imaging.header_scan import BOUND, scan_header
 
 IMPLEMENTATION_CLASS_UID = "2.25.212303070409939435644181987752608629991"
 """Names this implementation in every file it writes (PS3.7 D.3.3.2); made once from a random UUID (PS3.5 B.2)."""
@@ -27,6 +29,9 @@ _LONG_VR = ("OB",)
 _DEFLATED_SYNTAX = "1.2.840.10008.1.2.1.99"
 _FILE_META_FRONT = 1024
 _GROUP_LENGTH_END = 128 + 4 + 12
+_GROUP_LENGTH_ELEMENT = b"\x02\x00\x00\x00UL"
+_TRANSFER_SYNTAX_ELEMENT = b"\x02\x00\x10\x00UI"
+_PLAIN_INTEGER = re.compile(r"([+-]?[0-9]{1,12})?")
 _INFLATED_LIMIT = 64 * 1024 * 1024
 """No header is larger; a few kilobytes can be made to inflate beyond any memory."""
 _LAST_HEADER_GROUP = 0x0020
@@ -79,6 +84,58 @@ def read_header(path: Path) -> InstanceHeader:
 
     An attribute that places nothing may be broken: it then reads as empty.
     """
+    scanned = _scan(path)
+    return (_plain_header(scanned) if scanned is not None else None) or _parsed_header(path)
+
+
+def _scan(path: Path) -> Mapping[str, str] | None:
+    """Read the identifiers of a plain instance without parsing it; None where pydicom has to."""
+    try:
+        with path.open("rb") as file:
+            front = file.read(BOUND)
+    except OSError:
+        return None
+    if front[128:132] != b"DICM" or front[132:138] != _GROUP_LENGTH_ELEMENT or len(front) < _GROUP_LENGTH_END:
+        return None
+    data_set = _GROUP_LENGTH_END + int(struct.unpack_from("<L", front, _GROUP_LENGTH_END - 4)[0])
+    place = front.find(_TRANSFER_SYNTAX_ELEMENT, _GROUP_LENGTH_END, data_set)
+    if place < 0 or data_set > len(front):
+        return None
+    value = place + len(_TRANSFER_SYNTAX_ELEMENT) + 2
+    length = int(struct.unpack_from("<H", front, value - 2)[0])
+    syntax = front[value : value + length].rstrip(b"\0 ").decode("ascii", "replace")
+    return scan_header(memoryview(front)[data_set:], syntax)
+
+
+def _plain_header(values: Mapping[str, str]) -> InstanceHeader | None:
+    """Build a header from scanned values; None where one of them needs pydicom's judgement."""
+    numbers = {keyword: values[keyword] for keyword in ("SeriesNumber", "InstanceNumber")}
+    if "=" in values["PatientName"] or not all(_PLAIN_INTEGER.fullmatch(text) for text in numbers.values()):
+        return None
+    try:
+        study, series = StudyInstanceUID(values["StudyInstanceUID"]), SeriesInstanceUID(values["SeriesInstanceUID"])
+        instance, sop_class = SOPInstanceUID(values["SOPInstanceUID"]), SOPClassUID(values["SOPClassUID"])
+    except InvalidValue:
+        return None
+    return InstanceHeader(
+        study_instance_uid=study,
+        series_instance_uid=series,
+        sop_instance_uid=instance,
+        sop_class_uid=sop_class,
+        modality=_short(values["Modality"], _CODE_LENGTH),
+        patient_id=values["PatientID"],
+        patient_name=values["PatientName"],
+        accession_number=values["AccessionNumber"],
+        study_date=_date(values["StudyDate"]),
+        study_description=values["StudyDescription"],
+        series_description=values["SeriesDescription"],
+        series_number=_integer(float(numbers["SeriesNumber"])) if numbers["SeriesNumber"] else None,
+        instance_number=_integer(float(numbers["InstanceNumber"])) if numbers["InstanceNumber"] else None,
+    )
+
+
+def _parsed_header(path: Path) -> InstanceHeader:
+    """Read a header with pydicom; raises MalformedInstance."""
     dataset = _parse(path, _is_past_header, _HEADER_TAGS)
     return InstanceHeader(
         study_instance_uid=_uid(dataset, StudyInstanceUID),

@@ -1,6 +1,7 @@
 """What the node writes to its log: one JSON line an event, ids only."""
 
 import logging
+import sys
 import warnings
 
 import structlog
@@ -30,5 +31,7 @@ def write_logs(level: int) -> None:
     # These libraries write identifiers or values of data sets into their messages; pydicom even into warnings.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="pydicom")
+    # Stopping abandons the children's semaphores on purpose; the process that clears them up would complain.
+    sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
     for name in ("pynetdicom", "highdicom", "dbos", "httpx", "httpcore", "uvicorn.access", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
