@@ -8,7 +8,7 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 30.0
 
 
-def wait_for(look: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
+def wait_for(look: Callable[[], T | None], seconds: float = PATIENCE_SECONDS) -> T:
     """Look until there is something, and give it; fails when there is nothing in time."""
     deadline = time.monotonic() + seconds
     while not (found := look()):

@@ -1,11 +1,13 @@
-"""The node's DICOMweb service: search and retrieve over an archive, and its errors (PS3.18)."""
+"""The node's DICOMweb service: search, retrieve and store, and its errors (PS3.18)."""
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from dicomnode.dicomweb.intake import Intake
 from dicomnode.dicomweb.qido import search_routes
+from dicomnode.dicomweb.stow import store_routes
 from dicomnode.dicomweb.wado import retrieve_routes
 from dicomnode.domain.archive import Archive
 from dicomnode.domain.errors import DicomnodeError
@@ -13,10 +15,14 @@ from dicomnode.domain.errors import DicomnodeError
 _PROBLEM = "application/problem+json"
 
 
-def dicomweb_service(archive: Archive) -> Starlette:
-    """Make the service, ready to be mounted; it answers every error with its reason and what to do (RFC 9457)."""
+def dicomweb_service(archive: Archive, intake: Intake | None = None) -> Starlette:
+    """Make the service, ready to be mounted; without an intake nothing can be stored.
+
+    It answers every error with its reason and what to do (RFC 9457).
+    """
+    stores = [] if intake is None else store_routes(archive, intake)
     return Starlette(
-        routes=[*search_routes(archive), *retrieve_routes(archive)],
+        routes=[*search_routes(archive), *retrieve_routes(archive), *stores],
         exception_handlers={DicomnodeError: _refuse, HTTPException: _not_offered},
     )
 

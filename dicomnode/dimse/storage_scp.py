@@ -5,28 +5,33 @@ reception has accepted, that is, after the instance is durable.
 """
 
 import logging
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from pydicom.dataset import Dataset
 from pynetdicom import AE, _config, evt
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.association import Association as PynetdicomAssociation
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import ThreadedAssociationServer
 
+from dicomnode.dimse.fast_receive import request_handler
 from dicomnode.dimse.presentation import accepted_contexts
+from dicomnode.dimse.services import Service
 from dicomnode.dimse.sockets import SOCKET_HANDLERS
-from dicomnode.domain.association import Association, Door, OfferedInstance
-from dicomnode.domain.errors import DicomnodeError, InvalidSettings, InvalidValue
+from dicomnode.dimse.storage_service import StorageService
+from dicomnode.domain.association import Association, Door
+from dicomnode.domain.capacity import Capacity
+from dicomnode.domain.errors import InvalidSettings, InvalidValue
 from dicomnode.domain.ports import Reception
-from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID, TransferSyntaxUID
+from dicomnode.domain.uids import AETitle
 
 _logger = logging.getLogger(__name__)
 
 _SUCCESS = 0x0000
 _REJECTED_PERMANENT, _BY_SERVICE_USER = 0x01, 0x01
 _CALLING_NOT_RECOGNIZED, _CALLED_NOT_RECOGNIZED = 0x03, 0x07
-_COMMENT_LENGTH = 64
+_REJECTED_TRANSIENT, _BY_PRESENTATION_LAYER, _TEMPORARY_CONGESTION = 0x02, 0x03, 0x01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +44,17 @@ class Listening:
     maximum_associations: int = 64
     idle_seconds: float = 60
     """How long a peer may say nothing, before its request, within a message or between two."""
+    capacity: Capacity | None = None
+    """Tells when no association is let in for want of room; left out: there is always room."""
 
 
 class StorageSCP:
     """A running listener on one address."""
 
-    def __init__(self, listening: Listening, reception: Reception) -> None:
+    def __init__(self, listening: Listening, reception: Reception, services: Sequence[Service] = ()) -> None:
         self._listening = listening
         self._reception = reception
+        self._services = tuple(services)
         self._entity: AE | None = None
         self._server: ThreadedAssociationServer | None = None
 
@@ -62,21 +70,25 @@ class StorageSCP:
         handlers: list[evt.EventHandlerType] = [
             *SOCKET_HANDLERS,
             (evt.EVT_REQUESTED, self._admit),
-            (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_ECHO, _echo),
+            *(handler for service in self._services for handler in service.handlers),
         ]
+        further = [context for service in self._services for context in service.contexts]
         try:
-            server = entity.start_server(
+            server = entity.make_server(
                 (listening.host, listening.port),
-                block=False,
                 evt_handlers=handlers,
-                contexts=list(accepted_contexts()),
+                contexts=[*accepted_contexts(), *further],
+                server_class=ThreadedAssociationServer,
+                request_handler=request_handler(self._service),
             )
         except OSError as error:
             raise InvalidSettings(
                 f"cannot listen on {listening.host} port {listening.port} ({error.strerror})"
             ) from error
-        self._entity, self._server = entity, cast(ThreadedAssociationServer, server)
+        entity._servers.append(server)
+        self._entity, self._server = entity, server
+        threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
 
     @property
     def port(self) -> int:
@@ -94,7 +106,7 @@ class StorageSCP:
     def _admit(self, event: evt.Event) -> None:
         """Turn away who does not belong, with the standard's reason, and record it (PS3.8 section 9.3.4)."""
         try:
-            association = _association_of(event)
+            association = _association_of(event.assoc)
         except InvalidValue as error:
             event.assoc.acse.send_reject(_REJECTED_PERMANENT, _BY_SERVICE_USER, _CALLING_NOT_RECOGNIZED)
             event.assoc.kill()
@@ -102,6 +114,7 @@ class StorageSCP:
             return
         reason = self._listening.door.refusal(association)
         if reason is None:
+            self._hold_back(event)
             return
         is_called = association.called_ae not in self._listening.door.called_ae
         diagnostic = _CALLED_NOT_RECOGNIZED if is_called else _CALLING_NOT_RECOGNIZED
@@ -110,60 +123,28 @@ class StorageSCP:
         _logger.warning("association refused: %s", reason)
         self._reception.refused(association, reason)
 
-    def _store(self, event: evt.Event) -> int | Dataset:
-        """Take one instance and answer only when it is durable."""
-        try:
-            sink = self._reception.open(_offered(event))
-            try:
-                sink.write(_encoded_data_set(event))
-                sink.accept()
-            finally:
-                sink.discard()
-        except DicomnodeError as error:
-            _logger.warning("instance refused: %s", error.reason)
-            return _refusal(error)
-        return _SUCCESS
+    def _hold_back(self, event: evt.Event) -> None:
+        """Ask whoever comes while there is no room to come again later (PS3.8 Table 9-21)."""
+        congestion = self._listening.capacity.congestion() if self._listening.capacity else None
+        if congestion is not None:
+            event.assoc.acse.send_reject(_REJECTED_TRANSIENT, _BY_PRESENTATION_LAYER, _TEMPORARY_CONGESTION)
+            event.assoc.kill()
+            _logger.warning("association asked to come again later: %s", congestion)
+
+    def _service(self, accepted: PynetdicomAssociation) -> StorageService:
+        """Build what serves the C-STORE requests of an association."""
+        return StorageService(accepted, _association_of(accepted), self._reception)
 
 
-def _association_of(event: evt.Event) -> Association:
+def _association_of(asked: PynetdicomAssociation) -> Association:
     """Read who is at the other end; raises InvalidValue for titles the standard does not allow."""
-    requestor = event.assoc.requestor
+    requestor = asked.requestor
     request = cast(A_ASSOCIATE, requestor.primitive)
     return Association(
         calling_ae=AETitle(request.calling_ae_title or ""),
         called_ae=AETitle(request.called_ae_title or ""),
         peer_address=str(requestor.address),
     )
-
-
-def _offered(event: evt.Event) -> OfferedInstance:
-    """Read what the sender says of the instance; raises InvalidValue for malformed UIDs."""
-    request = cast(C_STORE, event.request)
-    return OfferedInstance(
-        sop_class_uid=SOPClassUID(request.AffectedSOPClassUID or ""),
-        sop_instance_uid=SOPInstanceUID(request.AffectedSOPInstanceUID or ""),
-        transfer_syntax_uid=TransferSyntaxUID(event.context.transfer_syntax),
-        association=_association_of(event),
-    )
-
-
-def _encoded_data_set(event: evt.Event) -> memoryview:
-    """Give the bytes of the data set as they came."""
-    data_set = cast(C_STORE, event.request).DataSet
-    return data_set.getbuffer() if data_set is not None else memoryview(b"")
-
-
-def _refusal(error: DicomnodeError) -> Dataset:
-    """Answer a status with a comment that the sender's operator can read (PS3.7 Annex C)."""
-    status = Dataset()
-    status.Status = error.dimse_status
-    status.ErrorComment = _comment(error.reason)
-    return status
-
-
-def _comment(text: str) -> str:
-    """Make of a text what an Error Comment may hold: one LO value of the default repertoire (PS3.5 section 6.2)."""
-    return text.encode("ascii", "replace").decode().replace("\\", "/")[:_COMMENT_LENGTH]
 
 
 def _echo(_event: evt.Event) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 from pynetdicom import _config
 from pynetdicom.association import Association
@@ -21,7 +20,7 @@ _OUT_OF_RESOURCES = range(0xA700, 0xA800)
 _NO_CONTEXT = 0x0122
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 _CONTEXTS_PER_ASSOCIATION = 128
-_REJECTED_PERMANENT = 0x01
+_ACCEPTED, _REJECTED_PERMANENT = 0x00, 0x01
 
 
 class StorageSCU:
@@ -92,8 +91,9 @@ class StorageSCU:
             raise DestinationUnreachable(f"{where.name}: no address of {where.host} ({error.strerror})") from error
         if association.is_established:
             return steady(association)
-        if association.is_rejected:
-            raise _rejection(association, f"{where.name} rejected the association of {self._calling_ae}")
+        answer = _answer(association)
+        if answer is not None and answer.result != _ACCEPTED:
+            raise _rejection(answer, f"{where.name} rejected the association of {self._calling_ae}")
         if association.rejected_contexts:
             return None
         raise DestinationUnreachable(f"{where.name} does not answer at {where.host} port {where.port}")
@@ -104,9 +104,17 @@ def _kind(item: OutgoingInstance) -> tuple[str, str]:
     return item.sop_class_uid, item.transfer_syntax_uid
 
 
-def _rejection(association: Association, said: str) -> DeliveryError:
+def _answer(association: Association) -> A_ASSOCIATE | None:
+    """Find what the peer said to the request; None when it said nothing.
+
+    pynetdicom 3.0.4 may see the connection end before it looks for a rejection that came at once, and leave it unread.
+    """
+    said = association.acceptor.primitive or association.dul.peek_next_pdu()
+    return said if isinstance(said, A_ASSOCIATE) else None
+
+
+def _rejection(answer: A_ASSOCIATE, said: str) -> DeliveryError:
     """Tell a rejection for good from one that may pass, with the peer's reason (PS3.8 section 9.3.4)."""
-    answer = cast(A_ASSOCIATE, association.acceptor.primitive)
     text = f"{said}: {answer.reason_str}"
     return DestinationRefused(text) if answer.result == _REJECTED_PERMANENT else DestinationUnreachable(text)
 

@@ -58,6 +58,10 @@ class Archive(Protocol):
         """List the instances of a study, series or the one; raises NotInLedger when there are none."""
         ...
 
+    def find(self, instance: SOPInstanceUID) -> StoredInstance:
+        """Find the instance that is in use under its UID alone; raises NotInLedger."""
+        ...
+
     def metadata(
         self, study: StudyInstanceUID, series: SeriesInstanceUID | None = None, instance: SOPInstanceUID | None = None
     ) -> Sequence[DicomJson]:

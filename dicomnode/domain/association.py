@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID, TransferSyntaxUID
+from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID, StudyInstanceUID, TransferSyntaxUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,8 @@ class OfferedInstance:
     sop_instance_uid: SOPInstanceUID
     transfer_syntax_uid: TransferSyntaxUID
     association: Association
+    study_instance_uid: StudyInstanceUID | None = None
+    """The study it must belong to, where the sender named one (PS3.18 section 10.5.1.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,18 @@ DicomnodeError
 ├── DeliveryError
 │   ├── DestinationUnreachable   nothing is known to be stored; try again
 │   └── DestinationRefused       the peer answered and said no
+├── RequestRefused          a request of storage commitment or of a performed procedure step
+│   ├── DuplicateTransaction     its Transaction UID is in use
+│   ├── PeerUnknown              nobody knows where its report should go
+│   ├── DuplicateStep            a step of that UID was begun already
+│   ├── MissingAttribute         an attribute that it must have is not there
+│   ├── EmptyAttribute           an attribute that it must have has no value
+│   └── StepIsFinal              the step was completed or discontinued
 ├── InvalidSettings         the node cannot start as configured
 ├── NotInLedger             asked for something the node has never seen
-└── NotAcceptable           asked for in a form that this node does not give
+├── NotAcceptable           asked for in a form that this node does not give
+├── UnsupportedMedia        sent in a form that this node does not take
+└── ContentTooLarge         sent more than this node takes at once
 
 Each class says whether trying again can help, which DIMSE and HTTP status answers it, and what the operator should do.
 """
@@ -178,6 +187,39 @@ class DestinationRefused(DeliveryError):
     help = "Check at the destination whether it allows this node's AE title and this SOP class."
 
 
+class RequestRefused(DicomnodeError):
+    """A peer asked for something that this node cannot do as it is asked (DIMSE-N, PS3.7 Annex C)."""
+
+    http_status = 409
+    help = "Correct the request at the system that sent it."
+
+
+class DuplicateTransaction(RequestRefused):
+    """A request for storage commitment under a Transaction UID that is in use (PS3.3 section C.14.1.1)."""
+
+
+class PeerUnknown(RequestRefused):
+    """A request for storage commitment whose report would have nowhere to go."""
+
+    help = "Add the system to the peers in the settings, with the address where it listens."
+
+
+class DuplicateStep(RequestRefused):
+    """A performed procedure step is begun a second time."""
+
+
+class MissingAttribute(RequestRefused):
+    """An attribute that the standard asks for is not there."""
+
+
+class EmptyAttribute(RequestRefused):
+    """An attribute that the standard asks for has no value."""
+
+
+class StepIsFinal(RequestRefused):
+    """A performed procedure step that was completed or discontinued cannot change (PS3.4 section F.7.2.2.3)."""
+
+
 class InvalidSettings(DicomnodeError):
     """The node cannot start as configured."""
 
@@ -196,6 +238,20 @@ class NotAcceptable(DicomnodeError):
 
     http_status = 406
     help = "Ask with an Accept header of PS3.18: application/dicom+json, or multipart/related with transfer-syntax=*."
+
+
+class UnsupportedMedia(DicomnodeError):
+    """A client sends a media type or content encoding that this node does not take (RFC 9110 section 15.5.16)."""
+
+    http_status = 415
+    help = 'Send multipart/related; type="application/dicom", as it is or with Content-Encoding gzip.'
+
+
+class ContentTooLarge(DicomnodeError):
+    """A client sends more than the node takes at once (RFC 9110 section 15.5.14)."""
+
+    http_status = 413
+    help = "Send fewer instances in one request; Part 10 files that are not compressed once more may be of any size."
 
 
 def error_named(name: str) -> type[DicomnodeError]:

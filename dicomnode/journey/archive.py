@@ -137,6 +137,11 @@ class LedgerArchive:
             raise NotInLedger("there is nothing of this UID here")
         return held
 
+    def find(self, instance: SOPInstanceUID) -> StoredInstance:
+        """Find the instance that is in use under its UID alone; raises NotInLedger."""
+        with self._ledger.transaction() as tx:
+            return find_instance(tx, instance)
+
     def metadata(
         self, study: StudyInstanceUID, series: SeriesInstanceUID | None = None, instance: SOPInstanceUID | None = None
     ) -> Sequence[DicomJson]:
@@ -184,9 +189,11 @@ class LedgerArchive:
             return {}
 
     def _studies(self, tx: Transaction, wanted: Mapping[str, str]) -> Iterator[DicomJson]:
-        """Describe the studies that can match."""
+        """Describe the studies that can match; one of which nothing is in use has nothing to show."""
         for summary in _candidates(tx, wanted):
-            yield self._study(tx, summary, list_series(tx, summary.study_instance_uid))
+            series = list_series(tx, summary.study_instance_uid)
+            if series:
+                yield self._study(tx, summary, series)
 
     def _study(self, tx: Transaction, summary: StudySummary, series: Sequence[SeriesSummary]) -> DicomJson:
         """Describe one study: what the ledger counts, and the rest from an instance of its smallest series."""
@@ -205,6 +212,8 @@ class LedgerArchive:
         """Describe the series that can match, each with its study."""
         for summary in _candidates(tx, wanted):
             all_series = list_series(tx, summary.study_instance_uid)
+            if not all_series:
+                continue
             study = self._study(tx, summary, all_series)
             for series in all_series:
                 first = list_instances(tx, summary.study_instance_uid, series.series_instance_uid)[0]

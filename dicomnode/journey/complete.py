@@ -29,10 +29,15 @@ class Completion:
         return tuple(revision for revision in begun if revision is not None)
 
     def _complete(self, study_instance_uid: StudyInstanceUID) -> StudyRevision | None:
-        """Begin the revision and enqueue its decision in one transaction; None when another process was faster."""
+        """Begin the revision and enqueue its decision in one transaction.
+
+        None when another process was faster, or when the study received again since it was found quiet.
+        """
         now = self._clock.now()
         evidence = (f"nothing received for {self._quiet.total_seconds():g} s",)
         with self._ledger.transaction() as tx:
+            if study_instance_uid not in quiet_studies(tx, now, self._quiet):
+                return None
             revision = begin_revision(tx, study_instance_uid, evidence, now)
             if revision is None:
                 return None

@@ -1,26 +1,25 @@
 """Decide: the facts of a study meet the rules; every rule's answer is recorded with its reasons."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dicomnode.domain.derivation import Derivation, DerivationInput, ModelIdentity, derivation_key
+from dicomnode.domain.derivation import Derivation, DerivationInput, derivation_key
 from dicomnode.domain.errors import (
     InvalidRule,
     InvalidValue,
     LedgerUnavailable,
     MalformedInstance,
     ModelError,
-    ModelNotFound,
     NotInLedger,
 )
 from dicomnode.domain.ports import Clock
-from dicomnode.domain.rule import Action, Decision
+from dicomnode.domain.rule import Decision
 from dicomnode.domain.steps import Done, NeedsOperator, RetryLater, StepResult
 from dicomnode.domain.study import Origin, StoredInstance, StudyFacts
 from dicomnode.domain.uids import SeriesInstanceUID, StudyInstanceUID
 from dicomnode.engine.queues import Argument, Queues
 from dicomnode.imaging.series_facts import is_own_output, read_datasets, study_facts
-from dicomnode.journey.jobs import derive_job
+from dicomnode.journey.jobs import derive_job, pause
 from dicomnode.ledger.derivations import request_derivation
 from dicomnode.ledger.revisions import keep_rule_set, record_decision
 from dicomnode.ledger.studies import list_instances
@@ -32,6 +31,7 @@ from dicomnode.spool.store import Spool
 from dicomnode.synthesis.registry import Registry
 
 _OWN_OUTPUT = "made by a dicomnode (Contributing Equipment): own outputs make no new work"
+_LONGEST_PAUSE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,6 @@ class Asked:
 
     decision: Decision
     derivation: Derivation | None
-    problem: str | None
 
 
 class Deciding:
@@ -60,10 +59,18 @@ class Deciding:
         """Decide a revision: arguments are the Study Instance UID and the revision's number."""
         revision = (StudyInstanceUID(str(arguments[0])), int(arguments[1]))
         try:
-            return self._decide(revision)
+            return self._decide_or_tell(revision)
         except LedgerUnavailable as error:
-            return RetryLater(reason=error.reason, seconds=min(2.0**attempt, 60))
+            return RetryLater(reason=error.reason, seconds=pause(attempt, _LONGEST_PAUSE_SECONDS))
+
+    def _decide_or_tell(self, revision: tuple[StudyInstanceUID, int]) -> StepResult:
+        """Decide, or leave the study to a person with the reason in its timeline; raises LedgerUnavailable."""
+        try:
+            return self._decide(revision)
         except (NotInLedger, InvalidValue, MalformedInstance, InvalidRule) as error:
+            said = f"Revision {revision[1]} cannot be decided: {error.reason}. {error.help}"
+            with self._ledger.transaction() as tx:
+                self._tell(tx, revision, "needs operator", said)
             return NeedsOperator(reason=error.reason, help=error.help)
 
     def _decide(self, revision: tuple[StudyInstanceUID, int]) -> StepResult:
@@ -75,10 +82,10 @@ class Deciding:
         asked = tuple(self._ask(revision, decision, received) for decision in decisions)
         with self._ledger.transaction() as tx:
             keep_rule_set(tx, self._rules.version, self._rules.model_dump(mode="json"), self._clock.now())
-            for one in asked:
-                self._record(tx, revision, one)
-            if not any(one.decision.fired or one.problem for one in asked):
-                self._tell_nothing_fired(tx, revision, asked)
+            are_new = [self._record(tx, revision, one) for one in asked]
+            if all(are_new) and not any(one.decision.fired for one in asked):
+                said = f"No rule fired ({len(asked)} looked at revision {revision[1]}); each says why below."
+                self._tell(tx, revision, "nothing", said)
         return Done(said=f"{sum(one.derivation is not None for one in asked)} of {len(asked)} rules ask for work")
 
     def _ask(
@@ -87,11 +94,11 @@ class Deciding:
         """Turn a decision that fired into the derivation it asks for."""
         action = decision.action
         if not decision.fired or action is None:
-            return Asked(decision=decision, derivation=None, problem=decision.problem)
+            return Asked(decision=decision, derivation=None)
         try:
-            model = self._identify(action)
+            model = self._registry.entry(action.model).identity
         except ModelError as error:
-            return Asked(decision=decision, derivation=None, problem=f"{error.reason}. {error.help}")
+            return Asked(decision=replace(decision, problem=f"{error.reason}. {error.help}"), derivation=None)
         inputs = _inputs(decision, instances)
         derivation = Derivation(
             key=derivation_key(inputs, decision.rule, model, action.target_role, action.preparation),
@@ -106,40 +113,34 @@ class Deciding:
             preparation=action.preparation,
             decided_at=self._clock.now(),
         )
-        return Asked(decision=decision, derivation=derivation, problem=None)
+        return Asked(decision=decision, derivation=derivation)
 
-    def _identify(self, action: Action) -> ModelIdentity:
-        """Find the exact model the work will be done with; raises ModelNotFound."""
-        if action.model not in self._registry.names():
-            raise ModelNotFound(f"model {action.model} is not installed here")
-        return self._registry.entry(action.model).identity
-
-    def _record(self, tx: Transaction, revision: tuple[StudyInstanceUID, int], asked: Asked) -> None:
-        """Record one rule's answer and, where it is new, the work that follows."""
-        now, decision, derivation = self._clock.now(), asked.decision, asked.derivation
+    def _record(self, tx: Transaction, revision: tuple[StudyInstanceUID, int], asked: Asked) -> bool:
+        """Record one rule's answer and the work that follows; says whether the answer is new."""
+        decision, derivation = asked.decision, asked.derivation
         key = derivation.key if derivation else None
+        # The decision first: where it stands already, work must not be put down that nobody then enqueues.
+        if not record_decision(tx, revision, decision, key, self._clock.now()):
+            return False
         is_new_work = derivation is not None and request_derivation(tx, derivation)
-        if not record_decision(tx, revision, decision, key, now):
-            return
         if derivation is not None and is_new_work:
             self._queues.enqueue(tx, derive_job(derivation))
         text, state = _in_words(asked, is_new_work=is_new_work)
         if text:
-            detail = {"rule": decision.rule, "revision": revision[1], "derivation": key}
-            write_event(tx, revision[0], at=now, step="decide", state=state, text=text, detail=detail)
+            self._tell(tx, revision, state, text, {"rule": decision.rule, "derivation": key})
+        return True
 
-    def _tell_nothing_fired(
-        self, tx: Transaction, revision: tuple[StudyInstanceUID, int], asked: Sequence[Asked]
+    def _tell(
+        self,
+        tx: Transaction,
+        revision: tuple[StudyInstanceUID, int],
+        state: str,
+        text: str,
+        detail: Mapping[str, str | None] | None = None,
     ) -> None:
-        """Say in the timeline that no rule fired; the reasons are in the decisions."""
-        write_event(
-            tx,
-            revision[0],
-            at=self._clock.now(),
-            step="decide",
-            state="nothing",
-            text=f"No rule fired ({len(asked)} looked at revision {revision[1]}); each says why below.",
-        )
+        """Add a line about a revision to the timeline of its study."""
+        now, about = self._clock.now(), {"revision": revision[1], **(detail or {})}
+        write_event(tx, revision[0], at=now, step="decide", state=state, text=text, detail=about)
 
 
 def gather_facts(
@@ -171,9 +172,9 @@ def _inputs(decision: Decision, instances: Sequence[StoredInstance]) -> tuple[De
 
 def _in_words(asked: Asked, *, is_new_work: bool) -> tuple[str, str]:
     """Say what a rule led to, and the state word; no words for a rule that simply did not match."""
-    rule = asked.decision.rule
-    if asked.problem:
-        return f"Rule “{rule}” matches, but a person has to look: {asked.problem}", "needs operator"
+    rule, problem = asked.decision.rule, asked.decision.problem
+    if problem:
+        return f"Rule “{rule}” matches, but a person has to look: {problem}", "needs operator"
     if asked.derivation is None:
         return "", ""
     model = asked.derivation.model

@@ -9,14 +9,15 @@ from dicomnode.domain.errors import DeliveryError, DestinationUnreachable, Ledge
 from dicomnode.domain.ports import Clock
 from dicomnode.domain.steps import Done, NeedsOperator, RetryLater, StepResult
 from dicomnode.engine.queues import Argument
-from dicomnode.ledger.deliveries import mark_verified, outstanding, record_outcomes
+from dicomnode.journey.jobs import pause
+from dicomnode.ledger.deliveries import delivery_counts, mark_verified, outstanding, record_outcomes, refusals
 from dicomnode.ledger.derivations import find_derivation
 from dicomnode.ledger.studies import find_derived_series, list_instances
 from dicomnode.ledger.timeline import write_event
 from dicomnode.ledger.transaction import Ledger
 from dicomnode.spool.store import Spool
 
-_LONGEST_WAIT_SECONDS = 3600.0
+_LONGEST_PAUSE_SECONDS = 3600.0
 _REFUSED_HELP = "Check at the destination whether it allows this node's AE title and this SOP class, then send again."
 
 
@@ -49,7 +50,7 @@ class Delivering:
                 waiting = outstanding(tx, key, name)
             return self._attempt(derivation, name, waiting, attempt)
         except LedgerUnavailable as error:
-            return RetryLater(reason=error.reason, seconds=_wait(attempt))
+            return RetryLater(reason=error.reason, seconds=pause(attempt, _LONGEST_PAUSE_SECONDS))
         except NotInLedger as error:
             return NeedsOperator(reason=error.reason, help=error.help)
 
@@ -67,29 +68,36 @@ class Delivering:
             return self._stop(derivation, name, error.reason, error.help)
 
     def _deliver(self, derivation: Derivation, name: str, waiting: tuple[OutgoingInstance, ...]) -> StepResult:
-        outlet = self._outlets[name]
-        outcomes: tuple[StoreOutcome, ...] = ()
-        if waiting:
-            located = tuple(replace(item, file=str(self._spool.locate(item.file))) for item in waiting)
-            outcomes = outlet.destination.store(located)
-            with self._ledger.transaction() as tx:
-                record_outcomes(tx, derivation.key, name, outcomes, self._clock.now())
+        outcomes = self._send(derivation, name, waiting) if waiting else ()
         broken_off = [outcome for outcome in outcomes if outcome.retryable and not outcome.stored]
         if broken_off:
             raise DestinationUnreachable(
-                f"{name} took {len(outcomes) - len(broken_off)} of {len(outcomes)} instances"
+                f"{name} took {sum(outcome.stored for outcome in outcomes)} of {len(outcomes)} instances"
                 + (f" ({broken_off[0].comment})" if broken_off[0].comment else "")
             )
-        refused = [outcome for outcome in outcomes if not outcome.stored]
+        with self._ledger.transaction() as tx:
+            # Not only what this attempt was told: an earlier one may have ended after a refusal.
+            refused = refusals(tx, derivation.key, name)
+            instances = sum(delivery_counts(tx, derivation.key, name).values())
         if refused:
-            said = f"{name} refused {len(refused)} of {len(outcomes)} instances with status 0x{refused[0].status:04X}"
+            said = f"{name} refused {len(refused)} of {instances} instances with status 0x{refused[0]:04X}"
             return self._stop(derivation, name, said, _REFUSED_HELP)
-        return self._confirm(derivation, name, outlet, len(outcomes))
+        return self._confirm(derivation, name, len(outcomes))
 
-    def _confirm(self, derivation: Derivation, name: str, outlet: Outlet, sent: int) -> StepResult:
+    def _send(
+        self, derivation: Derivation, name: str, waiting: tuple[OutgoingInstance, ...]
+    ) -> tuple[StoreOutcome, ...]:
+        """Send what waits and keep what was said of each instance; raises DeliveryError."""
+        located = tuple(replace(item, file=str(self._spool.locate(item.file))) for item in waiting)
+        outcomes = self._outlets[name].destination.store(located)
+        with self._ledger.transaction() as tx:
+            record_outcomes(tx, derivation.key, name, outcomes, self._clock.now())
+        return outcomes
+
+    def _confirm(self, derivation: Derivation, name: str, sent: int) -> StepResult:
         """Tell that all is stored and, where the destination can be asked, that it lists every instance."""
-        where = outlet.destination.endpoint
-        told = f"Stored at {name} ({where.ae_title})"
+        outlet = self._outlets[name]
+        told = f"Stored at {name} ({outlet.destination.endpoint.ae_title})"
         if outlet.inquiry is not None:
             with self._ledger.transaction() as tx:
                 series = find_derived_series(tx, derivation.key)
@@ -116,7 +124,7 @@ class Delivering:
         """Try again after a while, or leave it to a person after many attempts."""
         if attempt >= self._give_up_after:
             return self._stop(derivation, name, f"given up after {attempt} attempts: {error.reason}", error.help)
-        seconds = _wait(attempt)
+        seconds = pause(attempt, _LONGEST_PAUSE_SECONDS)
         self._tell(derivation, name, "waiting", f"{error.reason}; attempt {attempt + 1} in {seconds:.0f} s.")
         return RetryLater(reason=error.reason, seconds=seconds)
 
@@ -136,8 +144,3 @@ class Delivering:
                 text=text,
                 detail={"derivation": derivation.key, "destination": name},
             )
-
-
-def _wait(attempt: int) -> float:
-    """Wait twice as long after each attempt, at most an hour."""
-    return float(min(2.0 ** min(attempt, 12), _LONGEST_WAIT_SECONDS))

@@ -18,7 +18,7 @@ from dicomnode.domain.ports import Clock
 from dicomnode.domain.steps import Done, NeedsOperator, RetryLater, StepResult
 from dicomnode.engine.children import Children
 from dicomnode.engine.queues import Argument, Queues
-from dicomnode.journey.jobs import deliver_job
+from dicomnode.journey.jobs import deliver_job, pause
 from dicomnode.journey.synthesise import SynthesisRequest, SynthesisResult, synthesise
 from dicomnode.ledger.deliveries import queue_delivery
 from dicomnode.ledger.derivations import (
@@ -36,7 +36,10 @@ from dicomnode.spool.store import Spool
 _REFUSALS = (ContractViolation, GeometryError, UnreadablePixels)
 """There will be no image from these inputs, however often it is tried."""
 _OUTSIDE = (SpoolFull, LedgerUnavailable)
+_ENDED = (DerivationState.DERIVED, DerivationState.REFUSED, DerivationState.FAILED, DerivationState.SUPERSEDED)
+"""Only a person brings work out of these states, and then it waits again."""
 _MODEL_ATTEMPTS = 3
+_LONGEST_PAUSE_SECONDS = 300.0
 _FIRST_SERIES_NUMBER = 9001
 
 
@@ -66,30 +69,47 @@ class Deriving:
         """Derive by key; running it again after a crash gives the same series."""
         key = str(arguments[0])
         try:
-            return self._derive(key)
+            with self._ledger.transaction() as tx:
+                derivation = find_derivation(tx, key)
+            return self._derive_or_tell(derivation, attempt)
         except _OUTSIDE as error:
-            return RetryLater(reason=error.reason, seconds=min(2.0**attempt, 300))
+            return RetryLater(reason=error.reason, seconds=pause(attempt, _LONGEST_PAUSE_SECONDS))
         except NotInLedger as error:
             return NeedsOperator(reason=error.reason, help=error.help)
+
+    def _derive_or_tell(self, derivation: Derivation, attempt: int) -> StepResult:
+        """Derive, or say in the timeline why there is no image; raises SpoolFull, LedgerUnavailable."""
+        try:
+            return self._derive(derivation)
+        except _OUTSIDE:
+            raise
         except DicomnodeError as error:
             if isinstance(error, ModelFailed) and attempt < _MODEL_ATTEMPTS:
-                return RetryLater(reason=error.reason, seconds=2.0**attempt)
+                return self._later(derivation, attempt, error)
             state = DerivationState.REFUSED if isinstance(error, _REFUSALS) else DerivationState.FAILED
-            return self._end(key, state, error)
+            return self._end(derivation, state, error)
 
-    def _derive(self, key: str) -> StepResult:
+    def _derive(self, derivation: Derivation) -> StepResult:
         with self._ledger.transaction() as tx:
-            derivation = find_derivation(tx, key)
-            if derivation.state in (DerivationState.DERIVED, DerivationState.SUPERSEDED):
-                return Done(said="this work is done already")
-            if is_overtaken(tx, derivation):
-                return self._step_aside(tx, derivation)
-            start_derivation(tx, key, self._clock.now())
+            needless = self._needless(tx, derivation)
+            if needless is not None:
+                return needless
+            start_derivation(tx, derivation.key, self._clock.now())
             request = self._request(tx, derivation)
         result = self._children.run(synthesise, self._place.timeout_seconds, request)
         with self._ledger.transaction() as tx:
+            # It took its time: another worker may have been faster, or a later revision may have asked meanwhile.
+            needless = self._needless(tx, derivation)
+            if needless is not None:
+                return needless
             self._record(tx, derivation, result)
         return Done(said=f"{len(result.instances)} instances derived")
+
+    def _needless(self, tx: Transaction, derivation: Derivation) -> Done | None:
+        """Say why the work is not needed, or not any more; None when it is."""
+        if find_derivation(tx, derivation.key).state in _ENDED:
+            return Done(said="this work has ended already")
+        return self._step_aside(tx, derivation) if is_overtaken(tx, derivation) else None
 
     def _request(self, tx: Transaction, derivation: Derivation) -> SynthesisRequest:
         """Collect what the child needs."""
@@ -138,28 +158,39 @@ class Deriving:
             queue_delivery(tx, owner, destination, result.instances, now)
             self._queues.enqueue(tx, deliver_job(derivation, destination))
 
-    def _step_aside(self, tx: Transaction, derivation: Derivation) -> StepResult:
+    def _step_aside(self, tx: Transaction, derivation: Derivation) -> Done:
         """Leave the work to the derivation of a later revision."""
-        overtaken = "a later revision of the study is already asked for"
-        end_derivation(tx, derivation.key, DerivationState.SUPERSEDED, NotInLedger(overtaken), self._clock.now())
-        return Done(said=overtaken)
+        overtaken = DicomnodeError("a later revision of the study is already asked for")
+        end_derivation(tx, derivation.key, DerivationState.SUPERSEDED, overtaken, self._clock.now())
+        said = f"No image from {derivation.model.name} of revision {derivation.revision}: {overtaken.reason}."
+        self._tell(tx, derivation, DerivationState.SUPERSEDED, said)
+        return Done(said=overtaken.reason)
 
-    def _end(self, key: str, state: DerivationState, error: DicomnodeError) -> StepResult:
-        """Say that there will be no image, and why."""
-        now = self._clock.now()
+    def _later(self, derivation: Derivation, attempt: int, error: ModelFailed) -> StepResult:
+        """Try a model that failed again after a while."""
+        seconds = pause(attempt, _LONGEST_PAUSE_SECONDS)
         with self._ledger.transaction() as tx:
-            derivation = find_derivation(tx, key)
-            end_derivation(tx, key, state, error, now)
-            write_event(
-                tx,
-                derivation.study_instance_uid,
-                at=now,
-                step="derive",
-                state=state,
-                text=f"No image from {derivation.model.name}: {error.reason}. {error.help}",
-                detail={"derivation": key, "revision": derivation.revision},
-            )
+            self._tell(tx, derivation, "waiting", f"{error.reason}; attempt {attempt + 1} in {seconds:.0f} s.")
+        return RetryLater(reason=error.reason, seconds=seconds)
+
+    def _end(self, derivation: Derivation, state: DerivationState, error: DicomnodeError) -> StepResult:
+        """Say that there will be no image, and why."""
+        with self._ledger.transaction() as tx:
+            end_derivation(tx, derivation.key, state, error, self._clock.now())
+            self._tell(tx, derivation, state, f"No image from {derivation.model.name}: {error.reason}. {error.help}")
         return NeedsOperator(reason=error.reason, help=error.help)
+
+    def _tell(self, tx: Transaction, derivation: Derivation, state: str, text: str) -> None:
+        """Add a line to the timeline of the study."""
+        write_event(
+            tx,
+            derivation.study_instance_uid,
+            at=self._clock.now(),
+            step="derive",
+            state=state,
+            text=text,
+            detail={"derivation": derivation.key, "revision": derivation.revision},
+        )
 
 
 def _free_series_number(tx: Transaction, derivation: Derivation) -> int:

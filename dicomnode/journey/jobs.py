@@ -1,11 +1,14 @@
-"""The jobs of the journey: which step runs on which queue under which id."""
+"""The jobs of the journey: which step runs on which queue under which id, and how long it pauses between attempts."""
 
+from dicomnode.domain.commitment import TransactionUID
 from dicomnode.domain.derivation import Derivation
 from dicomnode.domain.study import StudyRevision
 from dicomnode.engine.queues import Job
 
-DECIDE, DERIVE, DELIVER = "decide", "derive", "deliver"
-ORCHESTRATE_QUEUE, GPU_QUEUE = "orchestrate", "gpu"
+DECIDE, DERIVE, DELIVER, COMMIT = "decide", "derive", "deliver", "commit"
+ORCHESTRATE_QUEUE, GPU_QUEUE, COMMIT_QUEUE = "orchestrate", "gpu", "commit"
+_DOUBLINGS = 16
+"""More than any pause needs; a job may be tried so often that a power of two would be too large for a float."""
 
 
 def decide_job(revision: StudyRevision) -> Job:
@@ -40,9 +43,19 @@ def deliver_job(derivation: Derivation, destination: str, round_: int = 1) -> Jo
     )
 
 
+def commit_job(transaction_uid: TransactionUID) -> Job:
+    """Answer a request for storage commitment, on a queue of its own: a peer that is silent holds up no decision."""
+    return Job(step=COMMIT, id=f"commit:{transaction_uid}", queue=COMMIT_QUEUE, arguments=(transaction_uid,))
+
+
 def deliver_queue(destination: str) -> str:
     """Name the queue of one destination, so that a slow one holds up no other."""
     return f"deliver.{destination}"
+
+
+def pause(attempt: int, longest_seconds: float) -> float:
+    """Say how many seconds to wait after an attempt failed: twice as long after each, up to the longest."""
+    return min(2.0 ** min(attempt, _DOUBLINGS), longest_seconds)
 
 
 def _in_round(job_id: str, round_: int) -> str:

@@ -1,15 +1,25 @@
 """What a person can ask for when the node cannot go on by itself."""
 
+from datetime import datetime
+
 from dicomnode.domain.derivation import DerivationState
 from dicomnode.domain.errors import ModelFailed
 from dicomnode.domain.ports import Clock
 from dicomnode.domain.uids import StudyInstanceUID
 from dicomnode.engine.queues import Job, Queues
-from dicomnode.journey.jobs import DECIDE, DERIVE, deliver_job, derive_job
+from dicomnode.journey.jobs import COMMIT, DECIDE, DELIVER, DERIVE, deliver_job, derive_job
+from dicomnode.ledger.commitments import note_unreported
 from dicomnode.ledger.deliveries import queue_again
 from dicomnode.ledger.derivations import end_derivation, find_derivation, retry_derivation
 from dicomnode.ledger.timeline import write_event
-from dicomnode.ledger.transaction import Ledger
+from dicomnode.ledger.transaction import Ledger, Transaction
+
+_UNFINISHED = (DerivationState.WAITING, DerivationState.RUNNING)
+_NEXT = {
+    DECIDE: "The rules look at the study again when it has received more.",
+    DERIVE: "A person can try it again.",
+    DELIVER: "A person can send it again.",
+}
 
 
 class Operator:
@@ -61,17 +71,24 @@ class Operator:
         now = self._clock.now()
         with self._ledger.transaction() as tx:
             subject = str(job.arguments[0])
-            study = StudyInstanceUID(subject) if job.step == DECIDE else None
-            if study is None:
-                study = find_derivation(tx, subject).study_instance_uid
-            if job.step == DERIVE:
-                end_derivation(tx, subject, DerivationState.FAILED, ModelFailed(why), now)
+            if job.step == COMMIT:
+                note_unreported(tx, subject, f"the step was stopped for good: {why}", now, for_good=True)
+                return
+            study = StudyInstanceUID(subject) if job.step == DECIDE else _give_up(tx, job, why, now)
             write_event(
                 tx,
                 study,
                 at=now,
                 step=job.step,
                 state="needs operator",
-                text=f"The step was stopped for good: {why}. Report this as a defect; a person can try it again.",
+                text=f"The step was stopped for good: {why}. Report this as a defect. {_NEXT[job.step]}",
                 detail={"job": job.workflow_id},
             )
+
+
+def _give_up(tx: Transaction, job: Job, why: str, now: datetime) -> StudyInstanceUID:
+    """End a derivation whose job is parked, unless its end was recorded before the job broke; gives its study."""
+    derivation = find_derivation(tx, str(job.arguments[0]))
+    if job.step == DERIVE and derivation.state in _UNFINISHED:
+        end_derivation(tx, derivation.key, DerivationState.FAILED, ModelFailed(why), now)
+    return derivation.study_instance_uid

@@ -3,7 +3,8 @@
 import logging
 
 from dicomnode.domain.association import Association, OfferedInstance
-from dicomnode.domain.errors import DataSetMismatch, MalformedInstance
+from dicomnode.domain.capacity import Capacity
+from dicomnode.domain.errors import DataSetMismatch, MalformedInstance, SpoolFull
 from dicomnode.domain.ports import Clock
 from dicomnode.domain.study import InstanceHeader, ReceivedInstance
 from dicomnode.imaging.headers import encode_file_meta, read_header
@@ -17,13 +18,17 @@ _logger = logging.getLogger(__name__)
 class Receiving:
     """The reception that every listener hands its instances to (domain.ports.Reception)."""
 
-    def __init__(self, ledger: Ledger, spool: Spool, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, spool: Spool, clock: Clock, capacity: Capacity | None = None) -> None:
         self._ledger = ledger
         self._spool = spool
         self._clock = clock
+        self._capacity = capacity
 
     def open(self, offered: OfferedInstance) -> "IncomingInstance":
-        """Begin a file for one instance; raises SpoolFull."""
+        """Begin a file for one instance; raises SpoolFull, also while what is left is kept for work under way."""
+        congestion = self._capacity.congestion() if self._capacity else None
+        if congestion is not None:
+            raise SpoolFull(congestion)
         return IncomingInstance(self._ledger, self._spool, self._clock, offered)
 
     def refused(self, association: Association, reason: str) -> None:
@@ -76,9 +81,11 @@ class IncomingInstance:
     def _read_header(self) -> InstanceHeader:
         """Read the identifiers and hold them against what was announced; raises MalformedInstance, DataSetMismatch."""
         header = read_header(self._file.path)
-        announced = (self._offered.sop_class_uid, self._offered.sop_instance_uid)
-        if (header.sop_class_uid, header.sop_instance_uid) != announced:
-            raise DataSetMismatch("the data set is another instance than the C-STORE request announced")
+        offered = self._offered
+        if (header.sop_class_uid, header.sop_instance_uid) != (offered.sop_class_uid, offered.sop_instance_uid):
+            raise DataSetMismatch("the data set is another instance than was announced")
+        if offered.study_instance_uid not in (None, header.study_instance_uid):
+            raise DataSetMismatch("the instance belongs to another study than the request names")
         return header
 
     def _quarantine(self, error: MalformedInstance) -> None:

@@ -3,7 +3,8 @@
 Nothing is recorded here: the files become part of the node only when the derive step commits their rows.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -12,6 +13,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from dicomnode.domain.derivation import DerivationReport, DerivedInstance, ModelIdentity, Preparation
+from dicomnode.domain.errors import SpoolFull
 from dicomnode.domain.model_card import ModelCard
 from dicomnode.domain.uids import SeriesInstanceUID, SOPInstanceUID
 from dicomnode.domain.volume import Volume
@@ -27,7 +29,7 @@ from dicomnode.synthesis.gate import refuse_outside_contract
 from dicomnode.synthesis.registry import Registry
 from dicomnode.synthesis.runner import Runner
 
-_SEED_BITS = 32
+_SEED_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class SynthesisRequest:
     @property
     def seed(self) -> int:
         """The seed that always belongs to this work."""
-        return int.from_bytes(self.key.encode()[-_SEED_BITS // 8 :], "big")
+        return int.from_bytes(hashlib.sha256(self.key.encode()).digest()[:_SEED_BYTES], "big")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ def _synthesise(request: SynthesisRequest) -> SynthesisResult:
     sources = {
         role: read_source(files, request.preparation.missing_slices) for role, files in sorted(request.files.items())
     }
-    refuse_outside_contract(card, {role: source.volume for role, source in sources.items()})
+    refuse_outside_contract(card, {role: source.volume for role, source in sources.items()}, request.target_role)
     watch.lap("read and check")
     target = sources[request.target_role]
     prepared = {
@@ -154,10 +156,7 @@ def _keep(
     """Pass the gate with the very bytes that will leave, then make them durable."""
     encoded = [encode(dataset) for dataset in derived]
     with TemporaryDirectory(prefix="gate-", dir=request.spool_root / "incoming") as folder:
-        files = [Path(folder) / f"{index:05d}.dcm" for index in range(len(encoded))]
-        for file, data in zip(files, encoded, strict=True):
-            file.write_bytes(data)
-        checks = pass_gate(derived, files, target, card)
+        checks = pass_gate(derived, _write(encoded, Path(folder)), target, card)
     spool = Spool(request.spool_root)
     kept = [spool.keep(data) for data in encoded]
     return tuple(
@@ -173,6 +172,17 @@ def _keep(
         )
         for dataset, file in zip(derived, kept, strict=True)
     ), checks
+
+
+def _write(encoded: Sequence[bytes], folder: Path) -> list[Path]:
+    """Write the bytes to where the gate looks at them; raises SpoolFull."""
+    files = [folder / f"{index:05d}.dcm" for index in range(len(encoded))]
+    try:
+        for file, data in zip(files, encoded, strict=True):
+            file.write_bytes(data)
+    except OSError as error:
+        raise SpoolFull(f"the disk refused the bytes ({error.strerror})") from error
+    return files
 
 
 def _alignments(prepared: Mapping[str, Resampled], target_role: str) -> dict[str, dict[str, float | str]]:

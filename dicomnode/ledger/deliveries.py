@@ -96,6 +96,20 @@ def record_outcomes(
         )
 
 
+def refusals(tx: Transaction, key: str, destination: str) -> tuple[int, ...]:
+    """List the DIMSE statuses with which a destination refused instances for good, in whatever attempt."""
+    statuses = tx.session.execute(
+        sa.select(DeliveryRow.status)
+        .where(
+            DeliveryRow.derivation_key == key,
+            DeliveryRow.destination == destination,
+            DeliveryRow.state == DeliveryState.FAILED,
+        )
+        .order_by(DeliveryRow.sop_instance_uid)
+    ).scalars()
+    return tuple(status or 0 for status in statuses)
+
+
 def mark_verified(tx: Transaction, key: str, destination: str, now: datetime) -> None:
     """Say that the destination lists every stored instance of this derivation when asked."""
     tx.session.execute(

@@ -1,6 +1,7 @@
 """What the receive step writes: one transaction per instance, before it is acknowledged."""
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -10,6 +11,20 @@ from dicomnode.domain.uids import SOPInstanceUID
 from dicomnode.ledger.tables import InstanceRow, QuarantineRow, RefusalRow, SeriesRow, StudyRow
 from dicomnode.ledger.timeline import write_event
 from dicomnode.ledger.transaction import Transaction, insert_new
+
+# Built once: for every instance received, building them would cost more than the database needs to run them.
+_LOCK_STUDY = (
+    sa.select(StudyRow.study_instance_uid).where(StudyRow.study_instance_uid == sa.bindparam("study")).with_for_update()
+)
+_KNOWN_CONTENTS = sa.select(InstanceRow.digest, InstanceRow.origin).where(
+    InstanceRow.sop_instance_uid == sa.bindparam("instance")
+)
+_studies: Any = StudyRow.__table__
+_COUNT_INSTANCE = (
+    sa.update(_studies)
+    .where(_studies.c.study_instance_uid == sa.bindparam("study"))
+    .values(instances=_studies.c.instances + 1, last_received_at=sa.bindparam("at"))
+)
 
 
 def record_received(tx: Transaction, received: ReceivedInstance) -> bool:
@@ -21,44 +36,59 @@ def record_received(tx: Transaction, received: ReceivedInstance) -> bool:
     header = received.header
     # The study's row is locked first: two associations of one study must not both believe they are the first.
     _open_study(tx, received)
+    _open_series(tx, received)
     known: dict[str, str] = {
         digest: origin
-        for digest, origin in tx.session.execute(
-            sa.select(InstanceRow.digest, InstanceRow.origin).where(
-                InstanceRow.sop_instance_uid == header.sop_instance_uid
-            )
-        ).all()
+        for digest, origin in tx.session.execute(_KNOWN_CONTENTS, {"instance": header.sop_instance_uid}).all()
     }
     if received.digest in known:
         return False
-    is_first = not known and _insert_instance(tx, received, in_use=True)
-    if not is_first:
-        _insert_instance(tx, received, in_use=False)
-        # An own output that comes back was re-encoded on its way; that is no conflict, and no news.
-        if Origin.DERIVED in known.values():
-            return False
-        write_event(
-            tx,
-            header.study_instance_uid,
-            at=received.received_at,
-            step="receive",
-            state="conflict",
-            text=f"Instance {header.sop_instance_uid} came again with other content; "
-            "both are kept, the first stays in use.",
-        )
+    if known or not _insert_instance(tx, received, in_use=True):
+        _keep_beside(tx, received, set(known.values()))
         return False
-    tx.session.execute(
-        sa.update(StudyRow)
-        .where(StudyRow.study_instance_uid == header.study_instance_uid)
-        .values(instances=StudyRow.instances + 1, last_received_at=received.received_at)
-    )
+    counted = {"study": header.study_instance_uid, "at": received.received_at}
+    tx.session.execute(_COUNT_INSTANCE, counted)
     return True
 
 
+def _keep_beside(tx: Transaction, received: ReceivedInstance, origins: set[str]) -> None:
+    """Keep another content of a known UID, and tell, unless it is an own output that was re-encoded on its way back."""
+    _insert_instance(tx, received, in_use=False)
+    if Origin.DERIVED in origins:
+        return
+    write_event(
+        tx,
+        received.header.study_instance_uid,
+        at=received.received_at,
+        step="receive",
+        state="conflict",
+        text=f"Instance {received.header.sop_instance_uid} came again with other content; "
+        "both are kept, the first stays in use.",
+    )
+
+
 def _open_study(tx: Transaction, received: ReceivedInstance) -> None:
-    """Make sure that study and series have their rows, and tell the timeline when the study is new."""
+    """Lock the study's row; make it, and tell the timeline, when the study is new."""
+    study = {"study": received.header.study_instance_uid}
+    if tx.session.execute(_LOCK_STUDY, study).first() is not None:
+        return
+    if _insert_study(tx, received):
+        sender = received.association
+        write_event(
+            tx,
+            received.header.study_instance_uid,
+            at=received.received_at,
+            step="receive",
+            state="running",
+            text=f"First instance received from {sender.calling_ae} ({sender.peer_address}).",
+        )
+    tx.session.execute(_LOCK_STUDY, study)
+
+
+def _insert_study(tx: Transaction, received: ReceivedInstance) -> bool:
+    """Insert the study's row; says no when another association was faster."""
     header = received.header
-    is_new = insert_new(
+    return insert_new(
         tx,
         StudyRow,
         study_instance_uid=header.study_instance_uid,
@@ -73,16 +103,11 @@ def _open_study(tx: Transaction, received: ReceivedInstance) -> None:
         complete_instances=0,
         revision=0,
     )
-    if is_new:
-        sender = received.association
-        write_event(
-            tx,
-            header.study_instance_uid,
-            at=received.received_at,
-            step="receive",
-            state="running",
-            text=f"First instance received from {sender.calling_ae} ({sender.peer_address}).",
-        )
+
+
+def _open_series(tx: Transaction, received: ReceivedInstance) -> None:
+    """Make sure that the series has its row."""
+    header = received.header
     insert_new(
         tx,
         SeriesRow,
@@ -92,11 +117,6 @@ def _open_study(tx: Transaction, received: ReceivedInstance) -> None:
         series_number=header.series_number,
         description=header.series_description,
         origin=Origin.RECEIVED,
-    )
-    tx.session.execute(
-        sa.select(StudyRow.study_instance_uid)
-        .where(StudyRow.study_instance_uid == header.study_instance_uid)
-        .with_for_update()
     )
 
 

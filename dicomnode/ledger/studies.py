@@ -1,5 +1,6 @@
 """What the pages, the command line and the steps read of studies, series and instances."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,6 +29,9 @@ from dicomnode.ledger.tables import (
     StudyRow,
 )
 from dicomnode.ledger.transaction import Transaction
+
+_UIDS_PER_QUERY = 500
+"""Databases take only so many parameters in a statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +198,20 @@ def find_instance(tx: Transaction, sop_instance_uid: str) -> StoredInstance:
     if row is None:
         raise NotInLedger("no instance of this UID")
     return _stored(row)
+
+
+def find_instances(
+    tx: Transaction, sop_instance_uids: Sequence[SOPInstanceUID]
+) -> dict[SOPInstanceUID, StoredInstance]:
+    """Read the instances in use of these SOP Instance UIDs; those that the node does not hold are left out."""
+    found: dict[SOPInstanceUID, StoredInstance] = {}
+    for first in range(0, len(sop_instance_uids), _UIDS_PER_QUERY):
+        some = sop_instance_uids[first : first + _UIDS_PER_QUERY]
+        rows = tx.session.execute(
+            sa.select(InstanceRow).where(InstanceRow.sop_instance_uid.in_(some), InstanceRow.in_use)
+        ).scalars()
+        found |= {one.sop_instance_uid: one for one in map(_stored, rows)}
+    return found
 
 
 def _stored(row: InstanceRow) -> StoredInstance:

@@ -225,6 +225,50 @@ class QuarantineRow(Base):
     reason: Mapped[str] = mapped_column(sa.Text)
 
 
+class CommitmentRow(Base):
+    """A request for storage commitment: each instance as [class, UID], and of the failed ones also the reason."""
+
+    __tablename__ = "commitment"
+
+    transaction_uid: Mapped[str] = mapped_column(UID, primary_key=True)
+    calling_ae: Mapped[str] = mapped_column(sa.String(16))
+    called_ae: Mapped[str] = mapped_column(sa.String(16))
+    peer_address: Mapped[str] = mapped_column(sa.String(64))
+    instances: Mapped[list[Any]]
+    failed: Mapped[list[Any]]
+    state: Mapped[str] = mapped_column(sa.String(16))
+    attempts: Mapped[int]
+    reason: Mapped[str] = mapped_column(sa.Text)
+    requested_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
+class PerformedStepRow(Base):
+    """What a modality said of one performed procedure step: its series, each as [UID, instances], and all the rest."""
+
+    __tablename__ = "performed_step"
+
+    sop_instance_uid: Mapped[str] = mapped_column(UID, primary_key=True)
+    state: Mapped[str] = mapped_column(sa.String(16))
+    series: Mapped[list[Any]]
+    attributes: Mapped[JSON]
+    calling_ae: Mapped[str] = mapped_column(sa.String(16))
+    called_ae: Mapped[str] = mapped_column(sa.String(16))
+    peer_address: Mapped[str] = mapped_column(sa.String(64))
+    begun_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
+class PerformedStepStudyRow(Base):
+    """One study that a performed procedure step belongs to, at its place among them."""
+
+    __tablename__ = "performed_step_study"
+
+    sop_instance_uid: Mapped[str] = mapped_column(UID, primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(UID, primary_key=True, index=True)
+    place: Mapped[int]
+
+
 class ExecutorRow(Base):
     """A running worker and when it last said that it lives."""
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from sqlite3 import Connection as SqliteConnection
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -12,7 +13,8 @@ from sqlalchemy.orm import Session
 from dicomnode.domain.errors import LedgerUnavailable
 
 _BUSY_TIMEOUT_MS = 30_000
-_UNAVAILABLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+_UNAVAILABLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError)
+"""InternalError: a PostgreSQL that became a standby, which reads but takes no change, or that is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,22 @@ def _postgresql_engine(url: str) -> sa.Engine:
 
 def insert_new(tx: Transaction, table: type[Any], **values: Any) -> bool:  # noqa: ANN401  any column of any table
     """Insert a row unless one with the same key stands already; says whether it was new."""
-    if tx.session.get_bind().dialect.name == "sqlite":
+    dialect = tx.session.get_bind().dialect.name
+    hashable: Any = table
+    # The drivers count inserted rows differently; a row that is given back was inserted.
+    return tx.session.execute(_insert_statement(dialect, hashable, tuple(values)), values).first() is not None
+
+
+@lru_cache
+def _insert_statement(dialect: str, table: Any, columns: tuple[str, ...]) -> sa.Executable:  # noqa: ANN401  a table's class
+    """Build an insertion once for all rows of a kind: building it costs more than the database needs for it."""
+    if dialect == "sqlite":
         from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415  one dialect per process
 
-        statement: Any = sqlite_insert(table).values(**values).on_conflict_do_nothing()
+        statement: Any = sqlite_insert(table.__table__)
     else:
         from sqlalchemy.dialects.postgresql import insert as postgresql_insert  # noqa: PLC0415
 
-        statement = postgresql_insert(table).values(**values).on_conflict_do_nothing()
-    # The drivers count inserted rows differently; a row that is given back was inserted.
-    inserted = tx.session.execute(statement.returning(*table.__table__.primary_key)).first()
-    return inserted is not None
+        statement = postgresql_insert(table.__table__)
+    named = statement.values({column: sa.bindparam(column) for column in columns})
+    return cast(sa.Executable, named.on_conflict_do_nothing().returning(*table.__table__.primary_key))

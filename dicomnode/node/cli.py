@@ -4,8 +4,10 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,6 +17,10 @@ from rich.table import Table
 from dicomnode.domain.errors import DicomnodeError
 from dicomnode.node.settings import Role, Settings, read_settings
 
+if TYPE_CHECKING:
+    from dicomnode.journey.quarantine import Quarantine
+    from dicomnode.spool.store import Spool
+
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -23,8 +29,10 @@ app = typer.Typer(
 )
 rules_app = typer.Typer(no_args_is_help=True, help="Check the rules, and ask what they would do with a study.")
 model_app = typer.Typer(no_args_is_help=True, help="See which models are installed and whether they can run.")
+quarantine_app = typer.Typer(no_args_is_help=True, help="See what was refused but kept, and release or discard it.")
 app.add_typer(rules_app, name="rules")
 app.add_typer(model_app, name="model")
+app.add_typer(quarantine_app, name="quarantine")
 
 _console = Console()
 _NOT_OK = 1
@@ -32,6 +40,7 @@ _NOT_OK = 1
 SettingsFile = Annotated[
     Path | None, typer.Option("--settings", help="TOML file; left out: dicomnode.toml in this folder, if there is one.")
 ]
+EntryId = Annotated[int, typer.Argument(help="Number of the entry, as `dicomnode quarantine list` gives it.")]
 DataFolder = Annotated[Path | None, typer.Option("--data", help="Folder of the node's spool and database.")]
 
 
@@ -258,6 +267,90 @@ def model_check(name: Annotated[str, typer.Argument(help="Name of the model.")])
     _console.print(card_report(entry))
     if entry.missing:
         raise typer.Exit(_NOT_OK)
+
+
+@app.command()
+def reconcile(
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also read every file and compare its SHA-256: takes hours on a large spool.")
+    ] = False,
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """Compare the image files with the database, both ways, and say what does not agree.
+
+    Safe while the node runs. Files that nobody was told were kept go into quarantine; instances whose file is missing
+    or damaged are named here and in the timeline of their study, and the command then ends with status 1.
+    """
+    from dicomnode.journey.reconcile import Reconciling
+    from dicomnode.node.clock import SystemClock
+    from dicomnode.node.records import open_ledger
+    from dicomnode.node.upkeep_report import disagreements, reconciliation_table
+    from dicomnode.spool.store import Spool
+
+    read = _settings(settings, data=data)
+    with open_ledger(read) as ledger:
+        done = Reconciling(ledger, Spool(read.spool), SystemClock()).reconcile(deep=deep)
+    _console.print(reconciliation_table(done, deep=deep))
+    if not done.agrees:
+        for line in disagreements(done):
+            _console.print(line, soft_wrap=True, highlight=False)
+        raise typer.Exit(_NOT_OK)
+
+
+@contextmanager
+def _quarantine(settings: SettingsFile, data: DataFolder) -> "Iterator[tuple[Quarantine, Spool]]":
+    """Open the quarantine of the node, beside the running node."""
+    from dicomnode.domain.uids import AETitle
+    from dicomnode.journey.quarantine import Quarantine
+    from dicomnode.node.clock import SystemClock
+    from dicomnode.node.records import open_ledger
+    from dicomnode.spool.store import Spool
+
+    read = _settings(settings, data=data)
+    with open_ledger(read) as ledger:
+        spool = Spool(read.spool)
+        yield Quarantine(ledger, spool, SystemClock(), AETitle(read.ae_title)), spool
+
+
+@quarantine_app.command("list")
+def quarantine_list(settings: SettingsFile = None, data: DataFolder = None) -> None:
+    """List what is in quarantine, the oldest first, with its sender and the reason."""
+    from dicomnode.node.upkeep_report import quarantine_table
+
+    with _quarantine(settings, data) as (quarantine, _spool):
+        entries = quarantine.entries()
+    _console.print(quarantine_table(entries) if entries else "Nothing is in quarantine.")
+
+
+@quarantine_app.command("show")
+def quarantine_show(entry: EntryId, settings: SettingsFile = None, data: DataFolder = None) -> None:
+    """Show one entry: where its file is, for a look with other tools, and whether it could be released now."""
+    from dicomnode.node.upkeep_report import entry_table
+
+    with _quarantine(settings, data) as (quarantine, spool):
+        found = quarantine.find(entry)
+        obstacle = quarantine.obstacle(found)
+        _console.print(entry_table(found, str(spool.root / found.path), obstacle))
+
+
+@quarantine_app.command("release")
+def quarantine_release(entry: EntryId, settings: SettingsFile = None, data: DataFolder = None) -> None:
+    """Take an entry into its study as if its sender had sent it now; where it cannot be read, it stays."""
+    with _quarantine(settings, data) as (quarantine, _spool):
+        _console.print(escape(quarantine.release(entry)), highlight=False)
+
+
+@quarantine_app.command("discard")
+def quarantine_discard(
+    entry: EntryId,
+    reason: Annotated[str, typer.Option(help="Why it may be deleted; kept in the database for good.")],
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """Delete an entry and its file for good; the database keeps what it was and why it was deleted."""
+    with _quarantine(settings, data) as (quarantine, _spool):
+        _console.print(escape(quarantine.discard(entry, reason)), highlight=False)
 
 
 @app.command()

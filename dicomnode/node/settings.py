@@ -60,6 +60,16 @@ class DestinationSettings(BaseModel):
     )
 
 
+class PeerSettings(BaseModel):
+    """One system that may ask for storage commitment, and where it listens for the reports."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ae_title: AETitleText
+    host: str
+    port: Port
+
+
 class Settings(BaseSettings):
     """All settings of a node, with defaults that fit a first try on one machine beside an Orthanc."""
 
@@ -79,6 +89,9 @@ class Settings(BaseSettings):
         default=(), description="From where senders may come; empty lets any address in."
     )
     maximum_associations: int = Field(default=64, ge=1)
+    peers: tuple[PeerSettings, ...] = Field(
+        default=(), description="Who may ask for storage commitment, and where each listens for the report."
+    )
 
     quiet_seconds: float = Field(
         default=10, gt=0, description="A study that received nothing for so long is taken to be complete."
@@ -102,6 +115,15 @@ class Settings(BaseSettings):
     )
     web_port: Port = 8080
 
+    warn_free_percent: float = Field(
+        default=10, ge=0, le=100, description="The first page warns when less of the spool's disk is free than this …"
+    )
+    warn_free_gib: float = Field(default=5, ge=0, description="… or than this, whichever is less.")
+    refuse_free_percent: float = Field(
+        default=2, ge=0, le=100, description="No new instance is taken when less of the disk is free than this …"
+    )
+    refuse_free_gib: float = Field(default=1, ge=0, description="… or than this, whichever is less.")
+
     device: str = Field(default="cpu", description="Where models run: cpu, cuda:0, …")
     model_seconds: float = Field(default=900, gt=0, description="Longest time for one derivation.")
     lease_seconds: float = Field(default=30, gt=1, description="A worker silent for so long is taken to be dead.")
@@ -111,6 +133,11 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """The database in SQLAlchemy's form."""
         return self.database or f"sqlite:///{(self.data / 'ledger.db').resolve()}"
+
+    @property
+    def spool(self) -> Path:
+        """The folder of the instance files."""
+        return self.data / "spool"
 
     @property
     def rules_file(self) -> Path:

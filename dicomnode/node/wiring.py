@@ -10,9 +10,14 @@ from importlib.metadata import version
 from typing import IO
 
 from dicomnode.dicomweb.client import DicomwebClient
+from dicomnode.dicomweb.intake import Intake
+from dicomnode.dimse.commitment import CommitmentReportSender, StorageCommitmentSCP
+from dicomnode.dimse.mpps import PerformedStepSCP
+from dicomnode.dimse.presentation import accepted_contexts, storage_sop_classes
 from dicomnode.dimse.storage_scp import Listening, StorageSCP
 from dicomnode.dimse.storage_scu import StorageSCU
 from dicomnode.domain.association import Door
+from dicomnode.domain.capacity import Watermark
 from dicomnode.domain.delivery import Endpoint
 from dicomnode.domain.errors import InvalidSettings
 from dicomnode.domain.ports import Clock
@@ -22,20 +27,34 @@ from dicomnode.engine.leases import Reaper, declare_all_dead, end_lease, renew_l
 from dicomnode.engine.queues import Queues
 from dicomnode.engine.ticker import Ticker
 from dicomnode.engine.worker import QueueLimit, Step, Worker, migrate_engine
+from dicomnode.imaging.assembly import assemble_file
 from dicomnode.imaging.fact_catalogue import fact_catalogue
 from dicomnode.journey.archive import LedgerArchive
+from dicomnode.journey.commit import CommitmentIntake, Committing, Reporting
 from dicomnode.journey.complete import Completion
 from dicomnode.journey.decide import Deciding
 from dicomnode.journey.deliver import Delivering, Outlet
 from dicomnode.journey.derive import Deriving, SynthesisPlace
-from dicomnode.journey.jobs import DECIDE, DELIVER, DERIVE, GPU_QUEUE, ORCHESTRATE_QUEUE, deliver_queue
+from dicomnode.journey.jobs import (
+    COMMIT,
+    COMMIT_QUEUE,
+    DECIDE,
+    DELIVER,
+    DERIVE,
+    GPU_QUEUE,
+    ORCHESTRATE_QUEUE,
+    deliver_queue,
+)
 from dicomnode.journey.operator import Operator
+from dicomnode.journey.perform import Performing
 from dicomnode.journey.receive import Receiving
+from dicomnode.journey.reconcile import Reconciling
 from dicomnode.ledger.schema import migrate
 from dicomnode.ledger.transaction import Ledger
 from dicomnode.node.settings import DestinationSettings, Role, Settings
 from dicomnode.node.web_server import WebServer
 from dicomnode.rules.ruleset import RuleSet, read_rule_set
+from dicomnode.spool.space import SpoolSpace
 from dicomnode.spool.store import Spool
 from dicomnode.synthesis.registry import Registry
 from dicomnode.web.app import create_app
@@ -44,6 +63,7 @@ from dicomnode.web.site import Listener, Site
 _logger = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 1.0
+_GIB = 2**30
 _RETENTION_SECONDS = 3600.0
 _WORKING_ROLES = frozenset({Role.WORK, Role.GPU})
 
@@ -66,9 +86,11 @@ class Node:
         ledger = Ledger(self.settings.database_url)
         self._stoppers.append(ledger.close)
         migrate(ledger)
-        spool = Spool(self.settings.data / "spool")
+        spool = Spool(self.settings.spool)
         if alone:
             spool.clear_incoming()
+            # The lock proves that nobody writes: what has no row now will never get one.
+            Reconciling(ledger, spool, self._clock).reconcile(settled=timedelta(0))
         if not self.roles & _WORKING_ROLES:
             migrate_engine(ledger)
         queues = Queues(ledger)
@@ -76,7 +98,7 @@ class Node:
         if self.roles & _WORKING_ROLES:
             self._start_working(ledger, spool, queues, alone=alone)
         if Role.RECEIVE in self.roles:
-            self._start_receiving(ledger, spool)
+            self._start_receiving(ledger, spool, queues)
         if Role.WEB in self.roles:
             self._start_web(ledger, spool, queues)
 
@@ -136,6 +158,12 @@ class Node:
             steps[DELIVER] = Delivering(
                 ledger, spool, self._clock, outlets(self.settings), self.settings.delivery_attempts
             )
+            reporting = Reporting(
+                reporter=CommitmentReportSender(AETitle(self.settings.ae_title)),
+                peers=peers(self.settings),
+                give_up_after=self.settings.delivery_attempts,
+            )
+            steps[COMMIT] = Committing(ledger, spool, self._clock, reporting)
         if Role.GPU in self.roles:
             place = SynthesisPlace(
                 device=self.settings.device,
@@ -149,13 +177,13 @@ class Node:
         """Say which queues this process serves, and how many jobs of each at a time."""
         limits = [QueueLimit(name=GPU_QUEUE, concurrency=1)] if Role.GPU in self.roles else []
         if Role.WORK in self.roles:
-            limits.append(QueueLimit(name=ORCHESTRATE_QUEUE, concurrency=2))
+            limits += [QueueLimit(name=name, concurrency=2) for name in (ORCHESTRATE_QUEUE, COMMIT_QUEUE)]
             limits += [
                 QueueLimit(name=deliver_queue(place.name), concurrency=1) for place in self.settings.destinations
             ]
         return tuple(limits)
 
-    def _start_receiving(self, ledger: Ledger, spool: Spool) -> None:
+    def _start_receiving(self, ledger: Ledger, spool: Spool, queues: Queues) -> None:
         settings = self.settings
         door = Door(
             called_ae=(AETitle(settings.ae_title),),
@@ -167,8 +195,13 @@ class Node:
             port=settings.dicom_port,
             door=door,
             maximum_associations=settings.maximum_associations,
+            capacity=spool_space(settings),
         )
-        listener = StorageSCP(listening, Receiving(ledger, spool, self._clock))
+        services = (
+            StorageCommitmentSCP(CommitmentIntake(ledger, queues, self._clock, peers(settings))),
+            PerformedStepSCP(Performing(ledger, self._clock)),
+        )
+        listener = StorageSCP(listening, self._reception(ledger, spool), services)
         listener.start()
         self._stoppers.append(listener.stop)
 
@@ -182,10 +215,28 @@ class Node:
             lease=self._lease,
             listener=Listener(ae_title=AETitle(settings.ae_title), host=settings.dicom_host, port=settings.dicom_port),
             version=version("dicomnode"),
+            capacity=spool_space(settings),
+            intake=self._intake(ledger, spool) if Role.RECEIVE in self.roles else None,
         )
         server = WebServer(create_app(site), str(settings.web_host), settings.web_port)
         server.start()
         self._stoppers.append(server.stop)
+
+    def _reception(self, ledger: Ledger, spool: Spool) -> Receiving:
+        """Take instances from whichever listener, as long as there is room."""
+        return Receiving(ledger, spool, self._clock, spool_space(self.settings))
+
+    def _intake(self, ledger: Ledger, spool: Spool) -> Intake:
+        """Take over DICOMweb what the listener takes."""
+        return Intake(
+            reception=self._reception(ledger, spool),
+            called_ae=AETitle(self.settings.ae_title),
+            sop_classes=frozenset(storage_sop_classes()),
+            transfer_syntaxes=frozenset(
+                syntax for context in accepted_contexts() for syntax in context.transfer_syntax
+            ),
+            assemble=assemble_file,
+        )
 
     def _tick(self, name: str, seconds: float, verb: Callable[[], object]) -> None:
         ticker = Ticker(name, seconds, verb)
@@ -205,6 +256,23 @@ def load_rules(settings: Settings) -> RuleSet:
                 f"{', '.join(sorted(known)) or 'none'}"
             )
     return rules
+
+
+def peers(settings: Settings) -> Mapping[AETitle, Endpoint]:
+    """Say where each configured peer listens."""
+    titles = {AETitle(peer.ae_title): peer for peer in settings.peers}
+    return {
+        title: Endpoint(name=title, ae_title=title, host=peer.host, port=peer.port) for title, peer in titles.items()
+    }
+
+
+def spool_space(settings: Settings) -> SpoolSpace:
+    """Watch the disk of the spool from the marks in the settings."""
+    return SpoolSpace(
+        settings.spool,
+        warn=Watermark(percent=settings.warn_free_percent, size=settings.warn_free_gib * _GIB),
+        refuse=Watermark(percent=settings.refuse_free_percent, size=settings.refuse_free_gib * _GIB),
+    )
 
 
 def outlets(settings: Settings) -> Mapping[str, Outlet]:

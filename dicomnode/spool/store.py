@@ -8,6 +8,7 @@ quarantine/  refused but kept, named the same way
 import hashlib
 import os
 import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +37,9 @@ class Spool:
         for room in _ROOMS:
             for prefix in _PREFIXES:
                 (root / room / prefix).mkdir(parents=True, exist_ok=True)
-            _sync_directory(root / room)
-        _sync_directory(root)
-        _sync_directory(root.parent)
+            sync_directory(root / room)
+        sync_directory(root)
+        sync_directory(root.parent)
 
     def begin(self) -> "SpoolFile":
         """Open a new file in `incoming`; raises SpoolFull."""
@@ -58,10 +59,14 @@ class Spool:
         return file
 
     def clear_incoming(self) -> int:
-        """Remove what a dead process left half-written (nobody was told it was kept) and say how many files."""
+        """Remove what a dead process left half-written (nobody was told it was kept) and say how many entries."""
         leftovers = list((self.root / "incoming").iterdir())
-        for file in leftovers:
-            file.unlink(missing_ok=True)
+        for entry in leftovers:
+            if entry.is_dir():
+                # What a derivation that was killed at the output gate leaves.
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
         return len(leftovers)
 
 
@@ -105,7 +110,7 @@ class SpoolFile:
             os.fsync(self._file.fileno())
             self._file.close()
             self._path.rename(target)
-            _sync_directory(target.parent)
+            sync_directory(target.parent)
         except OSError as error:
             self.discard()
             raise SpoolFull(f"the file could not be made durable ({error.strerror})") from error
@@ -117,7 +122,7 @@ class SpoolFile:
         self._path.unlink(missing_ok=True)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make a rename inside a directory survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:

@@ -20,6 +20,7 @@ from dicomnode.web.pages import Pages
 from dicomnode.web.rendering import Renderer
 from dicomnode.web.site import Site
 
+_DICOMWEB = "/dicom-web"
 _BROKEN = "Something broke inside the node; the log says where."
 _REPORT = "Try again; if it stays, report it as a defect of the node with the time and the address of this page."
 
@@ -28,10 +29,10 @@ def create_app(site: Site) -> FastAPI:
     """Make the application that serves a node's pages and its DICOMweb; it answers on loopback only."""
     app = FastAPI(title="dicomnode", docs_url=None, redoc_url=None, openapi_url=None)
     renderer = Renderer(site)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, programs_post_to=(f"{_DICOMWEB}/studies",))
     app.include_router(Pages(site, renderer).router())
     app.include_router(ComparePage(site, renderer).router())
-    app.mount("/dicom-web", dicomweb_service(site.archive))
+    app.mount(_DICOMWEB, dicomweb_service(site.archive, site.intake))
     app.mount("/static", StaticFiles(directory=Path(str(files("dicomnode.web") / "static"))))
     for error, handler in _handlers(renderer).items():
         app.add_exception_handler(error, handler)

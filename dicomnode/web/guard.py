@@ -1,7 +1,8 @@
 """Who may talk to the pages while they have no login: this machine, from the pages themselves.
 
 A page of another site must neither read the answers (DNS rebinding: it would come with its own Host) nor press a
-button (cross-site request forgery: the browser says where a request comes from).
+button (cross-site request forgery: the browser says where a request comes from). A program that stores instances says
+nothing of the kind, and is let in to the paths that are made for it.
 """
 
 from ipaddress import ip_address
@@ -28,8 +29,9 @@ _WRONG_ORIGIN = "Refused: the request does not come from a page of this node. Op
 class Guard:
     """Refuses what comes under a foreign name or from a foreign page, and sends the browser's safety headers."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, programs_post_to: tuple[str, ...] = ()) -> None:
         self._app = app
+        self._programs_post_to = programs_post_to
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102  ASGI's own form
         if scope["type"] != "http":
@@ -44,10 +46,21 @@ class Guard:
 
         if not _is_loopback(headers.get("host", "")):
             await PlainTextResponse(_WRONG_HOST, status_code=421)(scope, receive, send_with_headers)
-        elif scope["method"] not in _SAFE_METHODS and not _is_same_origin(headers, scope["scheme"]):
+        elif not self._is_harmless(scope, headers):
             await PlainTextResponse(_WRONG_ORIGIN, status_code=403)(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
+
+    def _is_harmless(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a request only reads, comes from a page of this node, or from no browser to a path for programs."""
+        if scope["method"] in _SAFE_METHODS or _is_same_origin(headers, scope["scheme"]):
+            return True
+        return scope["path"].startswith(self._programs_post_to) and not _is_of_browser(headers)
+
+
+def _is_of_browser(headers: Headers) -> bool:
+    """Whether a browser sent a request that may change something: it then says from which page (Fetch Standard)."""
+    return "sec-fetch-site" in headers or "origin" in headers
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,11 +1,13 @@
 """The pages: now, studies, one study; and its buttons."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from dicomnode.domain.capacity import Capacity, DiskLevel
 from dicomnode.domain.uids import StudyInstanceUID
 from dicomnode.ledger.links import LinkState, link_states
 from dicomnode.ledger.studies import list_studies
@@ -13,6 +15,7 @@ from dicomnode.web.rendering import Renderer
 from dicomnode.web.site import Site
 from dicomnode.web.study_view import advice_on, can_retry, read_study
 
+_GIB = 2**30
 _RECENT = 10
 _ROWS = 50
 _SAID = "said"
@@ -42,6 +45,8 @@ class Pages:
         with self._site.ledger.transaction() as tx:
             links = link_states(tx, self._site.clock.now(), self._site.lease)
             studies = list_studies(tx, limit=_RECENT)
+        if self._site.capacity is not None:
+            links += (_disk(self._site.capacity, links),)
         lines = [(_TITLES.get(link.name, link.name.capitalize()), _state_word(link), link) for link in links]
         return self._renderer.page("now.html", here="now", lines=lines, studies=studies)
 
@@ -85,6 +90,24 @@ class Pages:
         response = RedirectResponse(path, status_code=HTTPStatus.SEE_OTHER)
         response.set_cookie(_SAID, quote(said), max_age=_SAID_SECONDS, path=path, httponly=True, samesite="strict")
         return response
+
+
+def _disk(capacity: Capacity, links: Sequence[LinkState]) -> LinkState:
+    """Describe the spool's disk; its last success is that of the link that writes to it, receive."""
+    found = capacity.state()
+    advice = {
+        DiskLevel.OK: "",
+        DiskLevel.LOW: "; make room",
+        DiskLevel.FULL: "; new instances are refused, deliveries go on: make room",
+    }
+    return LinkState(
+        name="disk",
+        state=found.level,
+        waiting=0,
+        oldest_waiting_at=None,
+        last_success_at=next(link.last_success_at for link in links if link.name == "receive"),
+        note=f"{found.free / _GIB:.1f} of {found.total / _GIB:.1f} GiB free{advice[found.level]}",
+    )
 
 
 def _state_word(link: LinkState) -> str:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from dicomnode.dicomweb.intake import Intake
 from dicomnode.domain.archive import Archive
+from dicomnode.domain.capacity import Capacity
 from dicomnode.domain.ports import Clock
 from dicomnode.domain.uids import AETitle
 from dicomnode.ledger.transaction import Ledger
@@ -42,3 +44,7 @@ class Site:
     lease: timedelta
     listener: Listener
     version: str
+    capacity: Capacity | None = None
+    """Tells how much room the spool's disk has left; left out: the first page has no line about it."""
+    intake: Intake | None = None
+    """Takes instances over DICOMweb, where this process receives."""

@@ -29,9 +29,13 @@ _TONES = {
     "waiting": Tone.WAIT,
     "queued": Tone.WAIT,
     "conflict": Tone.WAIT,
+    "low": Tone.WAIT,
     "refused": Tone.BAD,
     "failed": Tone.BAD,
     "down": Tone.BAD,
+    "full": Tone.BAD,
+    "missing": Tone.BAD,
+    "damaged": Tone.BAD,
     "needs operator": Tone.BAD,
 }
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 from pynetdicom.dsutils import split_dataset
 
 from dicomnode.domain.delivery import OutgoingInstance
 from dicomnode.domain.uids import SOPClassUID, SOPInstanceUID, TransferSyntaxUID
-from tests.builders import a_series, uid, write_series
+from tests.builders import a_series, uid, with_file_meta, write_series
 
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
@@ -40,6 +40,20 @@ def opaque_file(
 def series_files(folder: Path, slices: int = 3) -> tuple[OutgoingInstance, ...]:
     """Write a small MR series."""
     return tuple(outgoing(path) for path in write_series(folder, a_series(slices=slices)))
+
+
+def series_in(folder: Path, syntax: UID = ExplicitVRLittleEndian, slices: int = 3) -> tuple[OutgoingInstance, ...]:
+    """Write a small MR series in a transfer syntax."""
+    series = a_series(slices=slices)
+    for dataset in series:
+        if syntax.is_encapsulated:
+            dataset.compress(syntax)
+        elif syntax == ExplicitVRBigEndian:
+            dataset.PixelData = dataset.pixel_array.astype(">u2").tobytes()
+            with_file_meta(dataset, syntax)
+        else:
+            with_file_meta(dataset, syntax)
+    return tuple(outgoing(path) for path in write_series(folder, series))
 
 
 def outgoing(path: Path) -> OutgoingInstance:

@@ -47,12 +47,17 @@ def _serves(port: int, shelf: Shelf, folder: Path) -> bool:
 
 
 def _inside(port: int) -> socket.socket:
-    """Open an association by hand."""
+    """Open an association by hand, once there is place for it."""
+    return wait_for(lambda: _accepted(port))
+
+
+def _accepted(port: int) -> socket.socket | None:
     connection = connect(port)
     connection.sendall(association_request())
-    kind, _body = read_pdu(connection)
-    assert kind == ACCEPTED
-    return connection
+    if read_pdu(connection)[0] == ACCEPTED:
+        return connection
+    connection.close()
+    return None
 
 
 def _reset(connection: socket.socket) -> None:

@@ -42,8 +42,9 @@ def _answer(association: Association, file: str, number: int = 1) -> Dataset:
 
 
 def _rejection(association: Association) -> tuple[int | None, int | None, int | None]:
-    assert association.is_rejected
-    answer = association.acceptor.primitive
+    assert not association.is_established
+    # A rejection that comes at once may still wait to be read when pynetdicom sees the connection end.
+    answer = association.acceptor.primitive or association.dul.peek_next_pdu()
     assert isinstance(answer, A_ASSOCIATE)
     return answer.result, answer.result_source, answer.diagnostic
 
@@ -159,18 +160,21 @@ def test_any_reason_is_made_into_one_comment_of_64_plain_characters(
     assert (answer.Status, answer.ErrorComment) == (0xA700, ("?voll? on C:/spool, f?r immer " * 3)[:64])
 
 
-def test_a_defect_in_the_node_is_no_success_and_ends_nothing(
+def test_a_defect_in_the_node_is_no_success_and_the_next_association_is_served(
     scp: StorageSCP, shelf: Shelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shelf.fails = {"accept": ZeroDivisionError("a defect")}
     item = opaque_file(tmp_path, "one")
     association = associate(scp.port)
     with caplog.at_level(logging.CRITICAL):
-        assert _answer(association, item.file).Status == 0xC211
+        assert "Status" not in _answer(association, item.file)
+        association.join(5)
+    assert association.is_aborted
     assert shelf.discarded == 1
     shelf.fails = {}
-    assert _answer(association, item.file).Status == 0
-    association.release()
+    again = associate(scp.port)
+    assert _answer(again, item.file).Status == 0
+    again.release()
 
 
 @pytest.mark.parametrize(

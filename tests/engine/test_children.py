@@ -150,7 +150,7 @@ def test_stopping_ends_a_stubborn_child_and_tells_who_waits_for_it(tmp_path: Pat
 
     thread = threading.Thread(target=wait_in_vain)
     thread.start()
-    pid = int(wait_for(lambda: file.exists() and file.read_text()))
+    pid = int(wait_for(lambda: file.read_text() if file.exists() else None))
     children.stop()
     thread.join(PATIENCE_SECONDS)
 
@@ -174,7 +174,7 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, str(program), str(file)], env={**os.environ, "PYTHONPATH": str(ROOT)}
     ) as parent:
-        pid = int(wait_for(lambda: file.exists() and file.read_text()))
+        pid = int(wait_for(lambda: file.read_text() if file.exists() else None))
         assert _is_alive(pid)
         parent.kill()
     wait_for(lambda: not _is_alive(pid), seconds=5)

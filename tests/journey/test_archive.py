@@ -95,3 +95,20 @@ def test_a_derived_series_counts_in_its_study(holdings: Holdings) -> None:
     assert {
         header["0020000E"]["Value"][0] for header in holdings.archive.search_series(ALL, StudyInstanceUID(study))
     } >= {derived}
+
+
+def test_a_study_of_which_nothing_is_in_use_breaks_no_list(holdings: Holdings) -> None:
+    holdings.receive(a_series(slices=2))
+    moved = a_series(slices=2, StudyInstanceUID=uid("moved"), SeriesInstanceUID=uid("moved", "series"))
+    holdings.receive(moved)
+    (found,) = holdings.archive.search_studies(ALL)
+    assert found["0020000D"]["Value"] == [STUDY]
+    assert len(holdings.archive.search_series(ALL)) == 1
+    assert len(holdings.archive.search_instances(ALL)) == 2
+
+
+def test_one_series_uid_in_two_studies_breaks_no_list(holdings: Holdings) -> None:
+    holdings.receive(a_series(slices=2))
+    holdings.receive(a_series(study="other", slices=2, SeriesInstanceUID=SERIES))
+    found = {header["0020000D"]["Value"][0] for header in holdings.archive.search_studies(ALL)}
+    assert STUDY in found

@@ -10,6 +10,7 @@ from dicomnode.ledger.reception import record_received
 from dicomnode.ledger.studies import (
     find_derived_series,
     find_instance,
+    find_instances,
     find_study,
     list_derivations,
     list_instances,
@@ -127,6 +128,20 @@ def test_an_instance_is_read_as_it_was_received(ledger: Ledger) -> None:
 def test_an_unknown_instance_is_not_in_the_ledger(ledger: Ledger) -> None:
     with ledger.transaction() as tx, pytest.raises(NotInLedger):
         find_instance(tx, "1.2.3")
+
+
+def test_many_instances_are_found_at_once_and_unknown_ones_left_out(ledger: Ledger) -> None:
+    with ledger.transaction() as tx:
+        for number in range(1, 602):
+            record_received(tx, received(number))
+        record_received(tx, received(1, digest="f" * 64))
+    asked = [SOPInstanceUID(f"{SERIES}.{number}") for number in range(1, 701)]
+    with ledger.transaction() as tx:
+        found = find_instances(tx, asked)
+        assert find_instances(tx, []) == {}
+        assert found[asked[0]] == find_instance(tx, asked[0])
+    assert set(found) == set(asked[:601])
+    assert found[asked[0]].digest == f"{1:064x}"
 
 
 def test_the_series_of_a_derivation_is_known_once_it_is_made(ledger: Ledger) -> None:

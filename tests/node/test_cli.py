@@ -26,7 +26,7 @@ def _run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command(tmp_path: Path) -> None:
     told = _run(tmp_path, "--help")
     assert told.returncode == 0
-    for command in ("serve", "demo", "send", "studies", "study", "rules", "model", "doctor"):
+    for command in ("serve", "demo", "send", "studies", "study", "rules", "model", "reconcile", "quarantine", "doctor"):
         assert command in told.stdout
     assert "not a medical device" in told.stdout
 

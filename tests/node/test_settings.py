@@ -34,6 +34,16 @@ def test_a_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: py
     assert settings.destinations[0].name == "archive"
 
 
+def test_peers_are_read_and_travel_through_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "site.toml"
+    file.write_text('[[peers]]\nae_title = "CT-1"\nhost = "10.1.0.7"\nport = 104\n')
+    settings = read_settings(file)
+    assert [(peer.ae_title, peer.host, peer.port) for peer in settings.peers] == [("CT-1", "10.1.0.7", 104)]
+    for name, value in as_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().peers == settings.peers
+
+
 def test_dicomnode_toml_is_found_where_the_node_is_started(tmp_path: Path) -> None:
     (tmp_path / "dicomnode.toml").write_text('ae_title = "HERE"\n')
     assert read_settings().ae_title == "HERE"

@@ -150,6 +150,14 @@ def test_what_a_killed_process_left_is_cleared_and_nothing_else(spool: Spool) ->
     assert spool.clear_incoming() == 0
 
 
+def test_what_a_derivation_left_at_the_gate_is_cleared_too(spool: Spool) -> None:
+    gate = spool.root / "incoming" / "gate-abc"
+    gate.mkdir()
+    (gate / "00000.dcm").write_bytes(b"derived")
+    assert spool.clear_incoming() == 1
+    assert _files(spool) == []
+
+
 @contextmanager
 def _largest_file(size: int) -> Iterator[None]:
     """Let the kernel refuse every file of this process that grows beyond a size."""

@@ -19,7 +19,9 @@ from fastapi import FastAPI
 from pydicom.dataset import Dataset
 from starlette.types import ASGIApp
 
+from dicomnode.dicomweb.intake import Intake
 from dicomnode.domain.association import Association
+from dicomnode.domain.capacity import Capacity
 from dicomnode.domain.derivation import (
     Derivation,
     DerivationInput,
@@ -97,7 +99,7 @@ class Holdings:
         self.archive = LedgerArchive(self.ledger, self.spool)
         self.buttons = PressedButtons(self.ledger)
 
-    def app(self) -> FastAPI:
+    def app(self, capacity: Capacity | None = None, intake: Intake | None = None) -> FastAPI:
         return create_app(
             Site(
                 ledger=self.ledger,
@@ -107,6 +109,8 @@ class Holdings:
                 lease=timedelta(seconds=30),
                 listener=Listener(ae_title=AETitle("DICOMNODE"), host="127.0.0.1", port=11112),
                 version="0.1.0",
+                capacity=capacity,
+                intake=intake,
             )
         )
 
