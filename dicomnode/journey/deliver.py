@@ -64,7 +64,7 @@ class Delivering:
             return self._deliver(derivation, name, waiting)
         except DestinationUnreachable as error:
             return self._later(derivation, name, attempt, error)
-        except DeliveryError as error:
+        except (DeliveryError, NotInLedger) as error:
             return self._stop(derivation, name, error.reason, error.help)
 
     def _deliver(self, derivation: Derivation, name: str, waiting: tuple[OutgoingInstance, ...]) -> StepResult:
@@ -87,8 +87,8 @@ class Delivering:
     def _send(
         self, derivation: Derivation, name: str, waiting: tuple[OutgoingInstance, ...]
     ) -> tuple[StoreOutcome, ...]:
-        """Send what waits and keep what was said of each instance; raises DeliveryError."""
-        located = tuple(replace(item, file=str(self._spool.locate(item.file))) for item in waiting)
+        """Send what waits and keep what was said of each instance; raises DeliveryError, or NotInLedger."""
+        located = tuple(replace(item, file=str(self._spool.find(item.file))) for item in waiting)
         outcomes = self._outlets[name].destination.store(located)
         with self._ledger.transaction() as tx:
             record_outcomes(tx, derivation.key, name, outcomes, self._clock.now())

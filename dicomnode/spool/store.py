@@ -58,6 +58,15 @@ class Spool:
             raise NotInLedger("a path that leaves the spool")
         return file
 
+    def find(self, path: str) -> Path:
+        """Turn a path the ledger holds into a file that is there; raises NotInLedger when it is gone."""
+        file = self.locate(path)
+        if not file.is_file():
+            raise NotInLedger(
+                "a file that the ledger names is no longer in the spool; `dicomnode reconcile` lists them"
+            )
+        return file
+
     def clear_incoming(self) -> int:
         """Remove what a dead process left half-written (nobody was told it was kept) and say how many entries."""
         leftovers = list((self.root / "incoming").iterdir())

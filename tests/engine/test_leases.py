@@ -210,7 +210,7 @@ def test_a_frozen_worker_that_comes_back_changes_nothing(site: Site) -> None:
 def test_a_job_that_broke_is_told_once_also_when_it_was_taken_over_before(site: Site) -> None:
     first = site.worker("first")
     site.enqueue(job("slow", "breaks-later"), job("broken", "breaks"))
-    wait_for(lambda: site.notes("broken", "breaks"))
+    wait_for(lambda: site.notes("broken", "breaks") and not site.unfinished("breaks"))
     with site.ledger.transaction() as tx:
         tx.session.add(TakeOverRow(workflow_id="broken:breaks:1", times=1, parked=False, at=later(0)))
     first.kill()

@@ -13,7 +13,7 @@ from dicomnode.domain.errors import DeliveryError, DestinationRefused, Destinati
 from dicomnode.domain.steps import Done, NeedsOperator, RetryLater
 from dicomnode.domain.uids import AETitle, SOPInstanceUID
 from dicomnode.journey.deliver import Delivering, Outlet
-from dicomnode.ledger.deliveries import delivery_counts
+from dicomnode.ledger.deliveries import delivery_counts, outstanding
 from dicomnode.ledger.timeline import Event
 from dicomnode.node.wiring import endpoint
 from dicomnode.spool.store import Spool
@@ -284,6 +284,24 @@ def test_destinations_are_served_each_for_itself(bench: Bench, pacs: Pacs) -> No
 
 
 @sqlite_only
+def test_a_file_that_is_gone_from_the_spool_is_told_and_nothing_is_sent(
+    bench: Bench, derivation: Derivation, pacs: Pacs
+) -> None:
+    with bench.ledger.transaction() as tx:
+        (lost, *_rest) = outstanding(tx, derivation.key, "pacs")
+    file = bench.spool.locate(lost.file)
+    kept = file.read_bytes()
+    file.unlink()
+    try:
+        assert isinstance(_delivering(bench, pacs)(derivation.key, "pacs", attempt=1), NeedsOperator)
+    finally:
+        file.write_bytes(kept)
+    assert not pacs.sent
+    state, text = _told(bench)[-1]
+    assert state == "needs operator"
+    assert "no longer in the spool" in text
+
+
 def test_a_derivation_nobody_made_is_left_to_a_person(bench: Bench, pacs: Pacs) -> None:
     assert isinstance(_delivering(bench, pacs)("derive:unknown", "pacs", attempt=1), NeedsOperator)
 
