@@ -1,10 +1,12 @@
 """One engine, one kind of transaction: every change of the ledger goes through here."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from sqlite3 import Connection as SqliteConnection
+from sqlite3 import OperationalError as SqliteOperationalError
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -58,10 +60,24 @@ def _sqlite_engine(url: str) -> sa.Engine:
         connection.isolation_level = "IMMEDIATE"
         connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA journal_mode=WAL")
+        _use_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous=FULL")
 
     return engine
+
+
+def _use_write_ahead_log(connection: SqliteConnection) -> None:
+    """Switch the log on; while another process does the same on a new file, SQLite refuses without waiting."""
+    give_up = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except SqliteOperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _postgresql_engine(url: str) -> sa.Engine:

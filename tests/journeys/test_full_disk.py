@@ -36,6 +36,8 @@ from tests.journey.bench import STUDY, data_set, offered
 from tests.small_disks import SmallDisk, small_disk
 from tests.web.holdings import Holdings, a_synthetic_series
 
+pytestmark = pytest.mark.peer
+
 GIB = 2**30
 NODE = AETitle("DICOMNODE")
 

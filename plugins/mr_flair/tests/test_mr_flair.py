@@ -165,6 +165,7 @@ def _read(series: str, folder: Path) -> sitk.Image:
 
 @pytest.mark.shared_data
 @pytest.mark.slow
+@pytest.mark.peer
 def test_the_figures_of_the_card_are_measured_again() -> None:
     data = Path(os.environ.get("DICOMNODE_SHARED_DATA", ROOT.parent / "shared" / "data")) / "nifti"
     if not data.is_dir():
