@@ -1,6 +1,7 @@
 """The seam into pynetdicom: fails when the names it stands on change, and holds it to what it promises."""
 
 import inspect
+import os
 import resource
 import socket
 import time
@@ -17,7 +18,7 @@ from dicomnode.dimse.storage_scu import IMPLICIT_LITTLE_ENDIAN
 from tests.dimse.conftest import associate
 from tests.dimse.instances import EXPLICIT_LITTLE_ENDIAN, MR_IMAGE_STORAGE, opaque_file
 from tests.dimse.shelf import Shelf
-from tests.dimse.wire import association_request, connect, read_pdu
+from tests.dimse.wire import ACCEPTED, DATA, association_request, connect, data_pdu, read_pdu, store_command
 
 
 def test_pynetdicom_is_the_version_the_seam_was_made_for() -> None:
@@ -75,3 +76,21 @@ def test_services_take_turns_on_one_association(scp: StorageSCP, shelf: Shelf, t
         assert association.send_c_store(opaque_file(tmp_path, str(number)).file).Status == 0
     association.release()
     assert len(shelf.accepted) == 5
+
+
+def test_descriptors_above_1023_are_served(scp: StorageSCP, shelf: Shelf) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4096), hard), hard))
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert taken[-1] > 1023
+        with connect(scp.port) as connection:
+            connection.sendall(association_request())
+            assert read_pdu(connection)[0] == ACCEPTED
+            connection.sendall(store_command() + data_pdu(bytes(1000), control=2))
+            assert read_pdu(connection)[0] == DATA
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(shelf.accepted) == 1
