@@ -15,7 +15,7 @@ step() { say; say "== $*"; }
 step ruff; "$bin/ruff" check; "$bin/ruff" format --check
 step mypy; "$bin/mypy"
 step lint-imports; "$bin/lint-imports"
-step "fast tests"; "$bin/pytest" -q -n 2 -m "not peer" --durations=5
+step "fast tests"; "$bin/pytest" -q -n 3 -m "not peer" --durations=5
 step "peers, journeys and crashes"
 # Orthanc and DCMTK listen on every address: they run in a network of their own, together with the tests.
 peers() { "$@" sh -c 'ip link set lo up; exec "$@"' sh "$bin/pytest" -q -m peer --durations=10; }

@@ -132,6 +132,7 @@ def test_copies_of_the_inputs_are_beaten_outside_of_lesions() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.peer
 def test_on_the_real_study_fluid_is_dark_and_nothing_is_outside_of_the_head(tmp_path: Path) -> None:
     t1, t2 = (_read(name, tmp_path) for name in ("t1_memprage_sag", "t2_fse_ax"))
     on_grid = sitk.GetArrayFromImage(sitk.Resample(t1, t2, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkLinear, 0.0))
