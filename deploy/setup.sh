@@ -18,15 +18,18 @@ setup_programs() {
     fi
     say "Installing:$lacking"
     # Servers that a package would start as a service would listen on every address: none may start.
+    policy=""
     if [ ! -e /usr/sbin/policy-rc.d ]; then
-        printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
-        chmod +x /usr/sbin/policy-rc.d
-        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        policy=/usr/sbin/policy-rc.d
+        printf '#!/bin/sh\nexit 101\n' > "$policy"
+        chmod +x "$policy"
     fi
     apt-get update -qq > /dev/null || true
     # shellcheck disable=SC2086  a list of package names
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $lacking > /dev/null 2>&1 \
         || say "Some of these could not be installed:$lacking"
+    # Not by a trap: the scripts end by exec, which runs none.
+    [ -z "$policy" ] || rm -f "$policy"
 }
 
 # Make .venv and install the node and its plug-ins; does nothing when neither changed since the last time.
