@@ -27,7 +27,8 @@ WANTED: Mapping[int, str] = {
     0x0020_0011: "SeriesNumber",
     0x0020_0013: "InstanceNumber",
 }
-_LAST = max(WANTED)
+_LAST_OF_GROUP = max(WANTED) | 0xFFFF
+"""As far as pydicom is asked to read: behind it a damaged order could still hide an identifier."""
 _DECODERS = {"": "ascii", "ISO_IR 6": "ascii", "ISO_IR 100": "latin-1", "ISO_IR 192": "utf-8"}
 _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 _SHORT_VRS = frozenset(
@@ -69,7 +70,7 @@ def _walk(data: memoryview, element: _ElementReader) -> dict[int, bytes] | None:
         if found is None:
             return None
         tag, start, length = found
-        if tag > _LAST:
+        if tag > _LAST_OF_GROUP:
             return values
         if tag <= previous or length == _UNDEFINED or start + length > len(data):
             return None
