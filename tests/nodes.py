@@ -9,21 +9,29 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
-from dicomnode.dimse.storage_scp import Listening, StorageSCP
+from dicomnode.dimse.storage_scp import StorageSCP
 from dicomnode.dimse.storage_scu import StorageSCU
-from dicomnode.domain.association import Association, Door, OfferedInstance
+from dicomnode.domain.association import OfferedInstance
 from dicomnode.domain.delivery import Endpoint
+from dicomnode.domain.errors import DicomnodeError
+from dicomnode.domain.peer import Peer
+from dicomnode.domain.ports import InstanceSink
 from dicomnode.domain.uids import AETitle, StudyInstanceUID
 from dicomnode.imaging.exchange import outgoing_instances
+from dicomnode.ledger.peers import add_peer
+from dicomnode.ledger.refusals import RefusalRecord, list_refusals
 from dicomnode.ledger.studies import DerivationRecord, list_derivations
 from dicomnode.ledger.timeline import Event, timeline
 from dicomnode.ledger.transaction import Ledger
 from dicomnode.node.settings import DestinationSettings, Settings, as_environment
+from tests.dimse.porter import listening_at
+from tests.dimse.shelf import outcome_of
 
 ROOT = Path(__file__).parents[1]
 BRAIN = ROOT / "tests" / "data" / "siemens-trio-brain"
@@ -73,8 +81,7 @@ class RememberingPacs:
         self.seconds_per_instance = seconds_per_instance
         self.received: list[str] = []
         self._lock = threading.Lock()
-        door = Door(called_ae=(AETitle("PACS"),))
-        self._listener = StorageSCP(Listening(host="127.0.0.1", port=0, door=door), self)
+        self._listener = StorageSCP(listening_at("PACS"), self)
 
     def __enter__(self) -> "RememberingPacs":
         self._listener.start()
@@ -92,9 +99,9 @@ class RememberingPacs:
         """Take one instance (domain.ports.Reception)."""
         return _Remembered(self, offered.sop_instance_uid)
 
-    def refused(self, association: Association, reason: str) -> None:
-        """Fail: the tests open the right door."""
-        raise AssertionError(reason)
+    def accept(self, sinks: Sequence[InstanceSink]) -> Sequence[DicomnodeError | None]:
+        """Take all of them."""
+        return [outcome_of(sink) for sink in sinks]
 
     def remember(self, sop_instance_uid: str) -> None:
         """Count an instance as stored."""
@@ -108,7 +115,7 @@ class _Remembered:
         self._pacs = pacs
         self._sop_instance_uid = sop_instance_uid
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, *pieces: bytes | memoryview) -> None:
         """Let the bytes go: only their arrival counts."""
 
     def accept(self) -> None:
@@ -144,6 +151,18 @@ class ServingNode:
         """Where its pages are."""
         return f"http://{self.settings.web_host}:{self.settings.web_port}"
 
+    @property
+    def pid(self) -> int:
+        """The process that was started, and that signals go to."""
+        assert self._process is not None
+        return self._process.pid
+
+    def processes(self) -> list[int]:
+        """List the node's processes that live: its own and those it started."""
+        assert self._process is not None
+        found = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+        return [pid for pid in found if _session_of(pid) == self._process.pid]
+
     def start(self) -> None:
         """Start it and wait until its first page answers."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DICOMNODE_")}
@@ -173,6 +192,12 @@ class ServingNode:
         """Kill the whole process tree at once, as a power cut would."""
         self._end(signal.SIGKILL)
 
+    def kill_first(self) -> None:
+        """Kill only the process that started the others; these have to notice."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(timeout=30)
+
     def stop(self) -> None:
         """Stop it in good order."""
         self._end(signal.SIGTERM)
@@ -196,6 +221,14 @@ class ServingNode:
     def events(self, study: str = BRAIN_STUDY) -> tuple[Event, ...]:
         """Look into its ledger: the timeline of a study."""
         return self._look(lambda ledger: _events(ledger, study))
+
+    def know(self, peer: Peer) -> None:
+        """Make a peer of it, while it runs."""
+        self._look(lambda ledger: _add(ledger, peer))
+
+    def refusals(self) -> tuple[RefusalRecord, ...]:
+        """Look into its ledger: whom it turned away."""
+        return self._look(_refusals)
 
     def _look(self, at: Callable[[Ledger], T]) -> T:
         ledger = Ledger(self.settings.database_url)
@@ -221,9 +254,27 @@ class ServingNode:
         )
 
 
+def _session_of(pid: int) -> int | None:
+    """Read which session a process belongs to; None when it is gone."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
 def _derivations(ledger: Ledger, study: str) -> tuple[DerivationRecord, ...]:
     with ledger.transaction() as tx:
         return list_derivations(tx, study)
+
+
+def _add(ledger: Ledger, peer: Peer) -> None:
+    with ledger.transaction() as tx:
+        assert add_peer(tx, peer, datetime.now(UTC))
+
+
+def _refusals(ledger: Ledger) -> tuple[RefusalRecord, ...]:
+    with ledger.transaction() as tx:
+        return list_refusals(tx)
 
 
 def _events(ledger: Ledger, study: str) -> tuple[Event, ...]:

@@ -69,7 +69,8 @@ def wants_as_stored(syntaxes: Sequence[str], stored: str) -> bool:
 
 
 def _read(text: str) -> MediaRange:
-    type_, *parameters = (part.strip() for part in _PARAMETER.findall(text))
+    """Read one range; what names no type fits nothing."""
+    type_, *parameters = [part.strip() for part in _PARAMETER.findall(text)] or [""]
     pairs = (parameter.partition("=") for parameter in parameters)
     return MediaRange(
         type=type_.lower(), parameters={name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}

@@ -55,7 +55,12 @@ def _answer(request: Request, search: _Search) -> Response:
     """Answer one search; raises InvalidValue for a query that cannot be understood, NotAcceptable."""
     require_json(request.headers.get("accept"))
     limit = min(_number(request, "limit", _MOST_RESULTS), _MOST_RESULTS)
-    query = Query(limit=limit + 1, offset=_number(request, "offset", 0), matching=_matching(request))
+    query = Query(
+        limit=limit + 1,
+        offset=_number(request, "offset", 0),
+        matching=_matching(request),
+        include=_included(request),
+    )
     found = search(request, query)
     response = _listed(request, found[:limit]) if limit and found else Response(status_code=204, headers=_NO_CACHE)
     if request.query_params.get("fuzzymatching", "false").lower() == "true":
@@ -85,6 +90,12 @@ def _matching(request: Request) -> dict[str, str]:
         if name not in _CONTROLS:
             matching[name] = f"{matching[name]},{value}" if name in matching else value
     return matching
+
+
+def _included(request: Request) -> tuple[str, ...]:
+    """Collect the attributes that are asked for beyond the usual ones; they may be given in one list or in several."""
+    lists = request.query_params.getlist("includefield")
+    return tuple(name for names in lists for name in names.split(",") if name)
 
 
 def _number(request: Request, name: str, otherwise: int) -> int:

@@ -6,12 +6,10 @@ from typing import cast
 
 from pydicom.dataset import Dataset
 from pynetdicom import build_role, evt
-from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_ACTION
-from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext, build_context
 
-from dicomnode.dimse.reactor import steady
+from dicomnode.dimse.requesting import OpenAssociation, Proposal, request_association
 from dicomnode.dimse.services import (
     NO_SUCH_INSTANCE,
     SUCCESS,
@@ -21,7 +19,6 @@ from dicomnode.dimse.services import (
     refusal,
     requestor_of,
 )
-from dicomnode.dimse.sockets import SOCKET_HANDLERS, SendingEntity
 from dicomnode.domain.commitment import (
     CommitmentReport,
     CommitmentRequest,
@@ -42,7 +39,6 @@ _ALL_COMMITTED, _FAILURES_EXIST = 1, 2
 _INVALID_ARGUMENT, _NO_SUCH_ACTION = 0x0115, 0x0123
 _MAY_PASS = (0x0110, 0x0213)
 """Processing failure and resource limitation: the peer may take the same report later."""
-_REJECTED_PERMANENT = 0x01
 
 
 class StorageCommitmentSCP:
@@ -86,49 +82,36 @@ class CommitmentReportSender:
     def report(self, peer: Endpoint, report: CommitmentReport) -> None:
         """Send one report as SCP of the service; raises DeliveryError when the peer did not take it."""
         event_type = _FAILURES_EXIST if report.failed else _ALL_COMMITTED
-        association = self._associate(peer)
+        opened = self._open(peer)
         try:
-            answer, _ = association.send_n_event_report(
+            answer, _ = opened.association.send_n_event_report(
                 _information(report), event_type, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
             )
         finally:
-            if association.is_established:
-                association.release()
+            opened.release()
         status = answer.get("Status")
         if status is None:
-            raise DestinationUnreachable(f"{peer.name} did not answer the report")
+            said = f": it aborted, {opened.farewell.said}" if opened.farewell.said else ""
+            raise DestinationUnreachable(f"{peer.name} did not answer the report{said}")
         if status != SUCCESS:
             kind = DestinationUnreachable if status in _MAY_PASS else DestinationRefused
             raise kind(f"{peer.name} answered the report with status 0x{status:04X}")
 
-    def _associate(self, peer: Endpoint) -> Association:
+    def _open(self, peer: Endpoint) -> OpenAssociation:
         """Open an association on which this node is the SCP although it asks (PS3.4 section J.3.3.1).
 
         Raises DeliveryError.
         """
-        entity = SendingEntity(ae_title=self._calling_ae)
-        entity.connection_timeout = entity.acse_timeout = self._timeout
-        entity.dimse_timeout = entity.network_timeout = self._timeout
-        entity.requested_contexts = [build_context(STORAGE_COMMITMENT)]
-        try:
-            association = entity.associate(
-                peer.host,
-                peer.port,
-                ae_title=peer.ae_title,
-                ext_neg=[build_role(STORAGE_COMMITMENT, scp_role=True)],
-                evt_handlers=list(SOCKET_HANDLERS),
-            )
-        except OSError as error:
-            raise DestinationUnreachable(f"{peer.name}: no address of {peer.host} ({error.strerror})") from error
-        if association.is_established:
-            return steady(association)
-        if association.is_rejected:
-            answer = cast(A_ASSOCIATE, association.acceptor.primitive)
-            kind = DestinationRefused if answer.result == _REJECTED_PERMANENT else DestinationUnreachable
-            raise kind(f"{peer.name} rejected the association of {self._calling_ae}: {answer.reason_str}")
-        if association.rejected_contexts:
+        proposal = Proposal(
+            calling_ae=self._calling_ae,
+            timeout_seconds=self._timeout,
+            contexts=[build_context(STORAGE_COMMITMENT)],
+            roles=[build_role(STORAGE_COMMITMENT, scp_role=True)],
+        )
+        opened = request_association(peer, proposal)
+        if opened is None:
             raise DestinationRefused(f"{peer.name} takes no reports of storage commitment")
-        raise DestinationUnreachable(f"{peer.name} does not answer at {peer.host} port {peer.port}")
+        return opened
 
 
 def _request_of(event: evt.Event) -> CommitmentRequest:

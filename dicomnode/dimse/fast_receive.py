@@ -1,7 +1,7 @@
 """The seam between pynetdicom and our own reading of P-DATA.
 
 Negotiation, timers, C-ECHO, all other services, release, abort and errors stay pynetdicom's. Only while an association
-is established are its bytes read by `MessageReader`, and whatever is not a C-STORE request is given back as PDUs. The
+is established is its connection lent to a `ReceiveLoop`, which gives back whatever is not a C-STORE request. The
 names with an underscore are pynetdicom 3.0's own; `tests/dimse/test_fast_receive.py` fails when they change.
 """
 
@@ -12,23 +12,26 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import InvalidEventError
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
-from dicomnode.dimse.message_reader import ConnectionClosed, MessageReader, Next, ProtocolError, Service
+from dicomnode.dimse.receive_loop import Channel, ReceiveLoop, Why
+from dicomnode.dimse.storage_service import StorageService
 
 _IDLE, _ESTABLISHED, _CLOSING = "Sta1", "Sta6", "Sta13"
 _LONGEST_END_SECONDS = 5.0
 _PEER_CLOSED, _INVALID_PDU = "Evt17", "Evt19"
-_HEARTBEAT_MS = 500
+_HEARTBEAT_MS = 1000
 """How often an idle association looks at its timers; everything else wakes it."""
 
-ServiceFactory = Callable[[Association], Service]
+ServiceFactory = Callable[[Association], StorageService]
 
 
 class Bell:
@@ -127,25 +130,39 @@ class FastSocket(AssociationSocket):
 
 
 class FastDUL(DULServiceProvider):
-    """The upper layer of one association: waits instead of polling, and lets `MessageReader` have the P-DATA."""
+    """The upper layer of one association: waits instead of polling, and lends the connection to the receive loop."""
 
-    def __init__(self, assoc: Association, service: ServiceFactory) -> None:
+    def __init__(self, assoc: Association, service: ServiceFactory, loop: ReceiveLoop) -> None:
         super().__init__(assoc)
         self.bell = Bell()
         self.to_provider_queue = _RingingQueue(self.bell)
         self._run_loop_delay = 0
         self._service = service
-        self._reader: MessageReader | None = None
+        self._loop = loop
+        self._channel: Channel | None = None
 
     def run_reactor(self) -> None:
         """Run the upper layer until the association is over, and leave nothing of it behind."""
         try:
             super().run_reactor()
+        except (InvalidEventError, ValueError):
+            # Both ends spoke at the same moment, or a PDU holds a value that the standard does not know: pynetdicom
+            # has no answer to that, and its thread would end without closing the connection.
+            self._break_off()
         finally:
-            if self._reader is not None:
-                self._reader.abandon()
+            self._withdraw()
+            if self._channel is not None:
+                self._channel.reader.abandon()
             self._wake_association()
             self.bell.close()
+
+    def _break_off(self) -> None:
+        """End an association by closing its connection."""
+        self.assoc.is_aborted, self.assoc.is_established = True, False
+        self.assoc._kill = self._kill_thread = True
+        if self.socket is not None:
+            self._withdraw()
+            self.socket.close()
 
     def kill_dul(self) -> None:
         """End the thread; it may be waiting."""
@@ -160,18 +177,25 @@ class FastDUL(DULServiceProvider):
         self.join(_LONGEST_END_SECONDS)
         return not self.is_alive()
 
+    def _process_recv_primitive(self) -> bool:
+        """Deal with what this side wants to send; the connection has to be its own for that."""
+        if self.to_provider_queue.empty():
+            return False
+        self._withdraw()
+        return bool(super()._process_recv_primitive())
+
     def _is_transport_event(self) -> bool:
-        """Wait for bytes or for the bell, and deal with the bytes."""
+        """Wait for the loop, for bytes or for the bell, and deal with the bytes."""
         self._wake_association()
         if not self.event_queue.empty():
             return False
         transport = cast(FastSocket, self.socket)
         if self.state_machine.current_state != _ESTABLISHED:
             return self._wait_outside(transport)
-        if not (transport.ready or self._unread() or self.bell.wait(transport.socket, _HEARTBEAT_MS)):
-            return False
-        self._read_messages(transport)
-        return True
+        if transport._held or transport.socket is None:
+            self._read_pdu_data()
+            return True
+        return self._leave_to_loop(transport, transport.socket)
 
     def _wait_outside(self, transport: FastSocket) -> bool:
         """Wait as long as the association is not established, and let pynetdicom read."""
@@ -179,24 +203,33 @@ class FastDUL(DULServiceProvider):
             self.bell.wait(transport.socket, _HEARTBEAT_MS)
         return bool(super()._is_transport_event())
 
-    def _unread(self) -> bool:
-        return self._reader is not None and self._reader.has_unread
-
-    def _read_messages(self, transport: FastSocket) -> None:
-        """Serve the messages that came; PDUs that are not ours go to pynetdicom."""
-        if self._reader is None and transport.socket is not None:
-            self._reader = MessageReader(transport.socket, self._service(self.assoc))
-        if self._reader is None or transport._held:
-            self._read_pdu_data()
-            return
+    def _leave_to_loop(self, transport: FastSocket, connection: socket.socket) -> bool:
+        """Let the loop receive, and deal with what is not for it; says whether the peer did anything."""
+        if self._channel is None:
+            self._channel = Channel(connection, self._service(self.assoc), self.bell.ring)
+        channel = self._channel
         try:
-            if self._reader.read() is Next.FOREIGN:
-                transport.give_back(self._reader.take_foreign())
-                self._read_pdu_data()
-        except ProtocolError:
-            self.event_queue.put(_INVALID_PDU)
-        except (ConnectionClosed, OSError):
+            if not channel.is_with_loop:
+                self._loop.adopt(channel)
+            self.bell.wait(None, _HEARTBEAT_MS)
+            returned = channel.take_returned()
+        except OSError:
             self.event_queue.put(_PEER_CLOSED)
+            return True
+        if returned is None:
+            return channel.has_moved()
+        if returned.why is Why.FOREIGN:
+            transport.give_back(returned.data)
+            self._read_pdu_data()
+        else:
+            self.event_queue.put(_PEER_CLOSED if returned.why is Why.CLOSED else _INVALID_PDU)
+        return True
+
+    def _withdraw(self) -> None:
+        """Own the connection again, wherever the loop is; a broken one shows itself at its next use."""
+        if self._channel is not None:
+            with suppress(OSError):
+                self._loop.withdraw(self._channel)
 
     def _wake_association(self) -> None:
         """Let the association's thread look at its queues: an event of the upper layer may have filled them."""
@@ -206,10 +239,10 @@ class FastDUL(DULServiceProvider):
 class FastAssociation(Association):
     """An accepted association whose P-DATA we read ourselves."""
 
-    def __init__(self, ae: Any, mode: str, service: ServiceFactory) -> None:  # noqa: ANN401  pynetdicom's own
+    def __init__(self, ae: Any, mode: str, service: ServiceFactory, loop: ReceiveLoop) -> None:  # noqa: ANN401  pynetdicom's own
         super().__init__(ae, mode)
         self._reactor_checkpoint = _Gate()
-        self.dul = FastDUL(self, service)
+        self.dul = FastDUL(self, service, loop)
         self.acse_timeout = ae.acse_timeout
         self.network_timeout = ae.network_timeout
 
@@ -229,13 +262,13 @@ def _bind(association: Association, bound: Mapping[Any, Any]) -> None:
                 association.bind(event, handler, arguments)
 
 
-def request_handler(service: ServiceFactory) -> type[RequestHandler]:
+def request_handler(service: ServiceFactory, loop: ReceiveLoop) -> type[RequestHandler]:
     """Make the class that pynetdicom's server builds for each connection."""
 
     class Handler(RequestHandler):
         def _create_association(self) -> Association:
             """Set up an association as pynetdicom does, without copying the contexts, which nobody changes."""
-            association = FastAssociation(self.ae, "acceptor", service)
+            association = FastAssociation(self.ae, "acceptor", service, loop)
             association._server = self.server
             association.name = f"AcceptorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"  # noqa: TID251  a thread's name
             association.set_socket(FastSocket(association, cast(socket.socket, self.request)))

@@ -8,7 +8,11 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
-from dicomnode.dimse.message_reader import acknowledge_now
+
+def acknowledge_now(connection: socket.socket) -> None:
+    """Keep the kernel from delaying its next ACK: peers that leave Nagle's algorithm on wait for it (40 ms)."""
+    if hasattr(socket, "TCP_QUICKACK"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 class SendingEntity(AE):
@@ -24,12 +28,14 @@ class SendingEntity(AE):
 
 def close_for_certain(transport: AssociationSocket) -> None:
     """Make a connection's end give its descriptor back; pynetdicom's keeps it when the peer was the first to go."""
-    connection = transport.socket
 
     def shut() -> None:
+        # Only now: TLS puts another socket in the place of the first one.
+        connection = transport.socket
         if connection is not None:
             with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                # An SSLSocket's own method would go on with what is encrypted as if it were plain.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
             connection.close()
 
     transport._shutdown_socket = shut  # type: ignore[method-assign]

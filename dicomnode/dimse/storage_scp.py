@@ -4,34 +4,35 @@ The encoded data set goes to the reception as bytes; nothing is decoded here, an
 reception has accepted, that is, after the instance is durable.
 """
 
-import logging
+import socket
+import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association as PynetdicomAssociation
-from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.transport import ThreadedAssociationServer
 
+from dicomnode.dimse.admission import Admission, association_of
 from dicomnode.dimse.fast_receive import request_handler
+from dicomnode.dimse.listener import Acceptance, ListeningServer
 from dicomnode.dimse.presentation import accepted_contexts
+from dicomnode.dimse.receive_loop import ReceiveLoop
 from dicomnode.dimse.services import Service
 from dicomnode.dimse.sockets import SOCKET_HANDLERS
-from dicomnode.dimse.storage_service import StorageService
-from dicomnode.domain.association import Association, Door
-from dicomnode.domain.capacity import Capacity
-from dicomnode.domain.errors import InvalidSettings, InvalidValue
+from dicomnode.dimse.storage_service import StorageService, conclude
+from dicomnode.dimse.tls import ListenerCredentials
+from dicomnode.dimse.verification import VerificationSCP
+from dicomnode.domain.door import Doorkeeper
+from dicomnode.domain.errors import InvalidSettings
 from dicomnode.domain.ports import Reception
 from dicomnode.domain.uids import AETitle
 
-_logger = logging.getLogger(__name__)
-
-_SUCCESS = 0x0000
-_REJECTED_PERMANENT, _BY_SERVICE_USER = 0x01, 0x01
-_CALLING_NOT_RECOGNIZED, _CALLED_NOT_RECOGNIZED = 0x03, 0x07
-_REJECTED_TRANSIENT, _BY_PRESENTATION_LAYER, _TEMPORARY_CONGESTION = 0x02, 0x03, 0x01
+_WITHOUT_ASSOCIATION = ("Sta1", "Sta2", "Sta13")
+"""Idle, waiting for a request, and waiting for the connection to end (PS3.8 section 9.2.2)."""
+_LONGEST_END_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +41,15 @@ class Listening:
 
     host: str
     port: int
-    door: Door
-    maximum_associations: int = 64
+    ae_title: AETitle
+    """The title of this node that its own words name; the doorkeeper knows them all."""
+    doorkeeper: Doorkeeper
     idle_seconds: float = 60
     """How long a peer may say nothing, before its request, within a message or between two."""
-    capacity: Capacity | None = None
-    """Tells when no association is let in for want of room; left out: there is always room."""
+    reuse_port: bool = False
+    """Whether other processes may listen on the same port, among which the kernel shares the connections out."""
+    credentials: ListenerCredentials | None = None
+    """What the listener shows and believes in TLS; left out: it takes plain connections."""
 
 
 class StorageSCP:
@@ -55,39 +59,44 @@ class StorageSCP:
         self._listening = listening
         self._reception = reception
         self._services = tuple(services)
+        self._loop: ReceiveLoop | None = None
         self._entity: AE | None = None
-        self._server: ThreadedAssociationServer | None = None
+        self._server: ListeningServer | None = None
 
     def start(self) -> None:
         """Begin to listen; raises InvalidSettings when the address cannot be had."""
         _config.LOG_HANDLER_LEVEL = "none"
         _config.LOG_REQUEST_IDENTIFIERS = False
         listening = self._listening
-        entity = AE(ae_title=listening.door.called_ae[0])
+        entity = AE(ae_title=listening.ae_title)
         entity.maximum_pdu_size = 0
-        entity.maximum_associations = listening.maximum_associations
+        # The doorkeeper counts, over all receivers: pynetdicom must never be the one to answer.
+        entity.maximum_associations = sys.maxsize
         entity.network_timeout = entity.acse_timeout = listening.idle_seconds
+        admission = Admission(listening.doorkeeper)
         handlers: list[evt.EventHandlerType] = [
             *SOCKET_HANDLERS,
-            (evt.EVT_REQUESTED, self._admit),
-            (evt.EVT_C_ECHO, _echo),
+            *admission.handlers,
+            *VerificationSCP(listening.doorkeeper).handlers,
             *(handler for service in self._services for handler in service.handlers),
         ]
         further = [context for service in self._services for context in service.contexts]
+        loop = ReceiveLoop(partial(conclude, self._reception))
         try:
-            server = entity.make_server(
-                (listening.host, listening.port),
-                evt_handlers=handlers,
-                contexts=[*accepted_contexts(), *further],
-                server_class=ThreadedAssociationServer,
-                request_handler=request_handler(self._service),
+            server = ListeningServer(
+                entity,
+                [*accepted_contexts(), *further],
+                handlers,
+                request_handler(self._service, loop),
+                _acceptance(listening, admission),
             )
         except OSError as error:
             raise InvalidSettings(
                 f"cannot listen on {listening.host} port {listening.port} ({error.strerror})"
             ) from error
         entity._servers.append(server)
-        self._entity, self._server = entity, server
+        self._entity, self._server, self._loop = entity, server, loop
+        loop.start()
         threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
 
     @property
@@ -98,55 +107,40 @@ class StorageSCP:
         return int(self._server.socket.getsockname()[1])
 
     def stop(self) -> None:
-        """Abort open associations and stop listening."""
-        if self._entity is not None:
-            self._entity.shutdown()
+        """Stop listening and abort open associations."""
+        if self._entity is not None and self._server is not None:
+            self._server.shutdown()
+            for association in self._entity.active_associations:
+                _end(association)
             self._entity = self._server = None
-
-    def _admit(self, event: evt.Event) -> None:
-        """Turn away who does not belong, with the standard's reason, and record it (PS3.8 section 9.3.4)."""
-        try:
-            association = _association_of(event.assoc)
-        except InvalidValue as error:
-            event.assoc.acse.send_reject(_REJECTED_PERMANENT, _BY_SERVICE_USER, _CALLING_NOT_RECOGNIZED)
-            event.assoc.kill()
-            _logger.warning("association refused: %s", error.reason)
-            return
-        reason = self._listening.door.refusal(association)
-        if reason is None:
-            self._hold_back(event)
-            return
-        is_called = association.called_ae not in self._listening.door.called_ae
-        diagnostic = _CALLED_NOT_RECOGNIZED if is_called else _CALLING_NOT_RECOGNIZED
-        event.assoc.acse.send_reject(_REJECTED_PERMANENT, _BY_SERVICE_USER, diagnostic)
-        event.assoc.kill()
-        _logger.warning("association refused: %s", reason)
-        self._reception.refused(association, reason)
-
-    def _hold_back(self, event: evt.Event) -> None:
-        """Ask whoever comes while there is no room to come again later (PS3.8 Table 9-21)."""
-        congestion = self._listening.capacity.congestion() if self._listening.capacity else None
-        if congestion is not None:
-            event.assoc.acse.send_reject(_REJECTED_TRANSIENT, _BY_PRESENTATION_LAYER, _TEMPORARY_CONGESTION)
-            event.assoc.kill()
-            _logger.warning("association asked to come again later: %s", congestion)
+        if self._loop is not None:
+            self._loop.stop()
+            self._loop = None
 
     def _service(self, accepted: PynetdicomAssociation) -> StorageService:
         """Build what serves the C-STORE requests of an association."""
-        return StorageService(accepted, _association_of(accepted), self._reception)
+        return StorageService(accepted, association_of(accepted), self._reception)
 
 
-def _association_of(asked: PynetdicomAssociation) -> Association:
-    """Read who is at the other end; raises InvalidValue for titles the standard does not allow."""
-    requestor = asked.requestor
-    request = cast(A_ASSOCIATE, requestor.primitive)
-    return Association(
-        calling_ae=AETitle(request.calling_ae_title or ""),
-        called_ae=AETitle(request.called_ae_title or ""),
-        peer_address=str(requestor.address),
+def _end(association: PynetdicomAssociation) -> None:
+    """Abort an association; where none is open any more, or yet, the standard has no abort, and its connection ends."""
+    if association.dul.state_machine.current_state not in _WITHOUT_ASSOCIATION:
+        association.abort()
+        return
+    transport = association.dul.socket
+    connection = transport.socket if transport is not None else None
+    if connection is not None:
+        with suppress(OSError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    association.join(_LONGEST_END_SECONDS)
+
+
+def _acceptance(listening: Listening, admission: Admission) -> Acceptance:
+    return Acceptance(
+        host=listening.host,
+        port=listening.port,
+        handshake_seconds=listening.idle_seconds,
+        turn_away=admission.turn_away,
+        reuse_port=listening.reuse_port,
+        credentials=listening.credentials,
     )
-
-
-def _echo(_event: evt.Event) -> int:
-    """Answer C-ECHO (PS3.7 section 9.1.5)."""
-    return _SUCCESS

@@ -1,10 +1,12 @@
 """C-STORE as SCP (PS3.4 Annex B, PS3.7 section 9.1.1): the data set goes to the reception piece by piece."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from pynetdicom.association import Association as PynetdicomAssociation
 
+from dicomnode.dimse import message_reader
 from dicomnode.dimse.command_set import (
     AFFECTED_SOP_CLASS_UID,
     AFFECTED_SOP_INSTANCE_UID,
@@ -17,9 +19,9 @@ from dicomnode.dimse.command_set import (
     read_command_set,
     uid,
 )
-from dicomnode.dimse.message_reader import ProtocolError
+from dicomnode.dimse.message_reader import ProtocolError, as_response
 from dicomnode.domain.association import Association, OfferedInstance
-from dicomnode.domain.errors import DicomnodeError
+from dicomnode.domain.errors import DicomnodeError, InvalidValue
 from dicomnode.domain.ports import InstanceSink, Reception
 from dicomnode.domain.uids import SOPClassUID, SOPInstanceUID, TransferSyntaxUID
 
@@ -36,69 +38,102 @@ class StorageService:
         self._syntaxes = {context.context_id: str(context.transfer_syntax[0]) for context in accepted.accepted_contexts}
         self._association = association
         self._reception = reception
+        self._ended: list[Storing] = []
 
     def begin(self, context_id: int, command: bytes) -> "Storing | None":
         """Begin to store; None when this is another request."""
         request = read_command_set(command)
         if number(request, COMMAND_FIELD) != C_STORE_RQ:
             return None
-        if context_id not in self._syntaxes or not self.expects_data_set(command):
+        if context_id not in self._syntaxes or number(request, COMMAND_DATA_SET_TYPE) == NO_DATA_SET:
             raise ProtocolError("a C-STORE request without an accepted context or without a data set")
-        return Storing(request, self._syntaxes[context_id], self._association, self._reception)
+        return Storing(request, context_id, self._offer(request, self._syntaxes[context_id]), self._reception)
+
+    def finish(self, storing: message_reader.Storing) -> None:
+        """Take note that a data set has ended."""
+        self._ended.append(cast(Storing, storing))  # `begin` makes no others
+
+    def take_ended(self) -> Sequence["Storing"]:
+        """Give what has ended since the last call, and has to be concluded."""
+        ended, self._ended = self._ended, []
+        return ended
 
     def expects_data_set(self, command: bytes) -> bool:
         """Say whether a data set follows (PS3.7 section 9.3, Command Data Set Type)."""
         return number(read_command_set(command), COMMAND_DATA_SET_TYPE) != NO_DATA_SET
+
+    def _offer(self, request: Mapping[int, bytes], transfer_syntax: str) -> OfferedInstance | InvalidValue:
+        try:
+            return OfferedInstance(
+                sop_class_uid=SOPClassUID(uid(request, AFFECTED_SOP_CLASS_UID)),
+                sop_instance_uid=SOPInstanceUID(uid(request, AFFECTED_SOP_INSTANCE_UID)),
+                transfer_syntax_uid=TransferSyntaxUID(transfer_syntax),
+                association=self._association,
+            )
+        except InvalidValue as error:
+            return error
 
 
 class Storing:
     """One C-STORE under way; whatever goes wrong, the whole data set is taken and one response is given."""
 
     def __init__(
-        self, request: Mapping[int, bytes], transfer_syntax: str, association: Association, reception: Reception
+        self,
+        request: Mapping[int, bytes],
+        context_id: int,
+        offered: OfferedInstance | InvalidValue,
+        reception: Reception,
     ) -> None:
         self._request = request
+        self._context_id = context_id
         self._refusal: DicomnodeError | None = None
-        self._sink: InstanceSink | None = None
-        try:
-            offered = OfferedInstance(
-                sop_class_uid=SOPClassUID(uid(request, AFFECTED_SOP_CLASS_UID)),
-                sop_instance_uid=SOPInstanceUID(uid(request, AFFECTED_SOP_INSTANCE_UID)),
-                transfer_syntax_uid=TransferSyntaxUID(transfer_syntax),
-                association=association,
-            )
-            self._sink = reception.open(offered)
-        except DicomnodeError as error:
-            self._refusal = error
-
-    def write(self, data: memoryview) -> None:
-        """Hand a piece of the data set on, unless the instance is refused already."""
-        if self._sink is None or self._refusal is not None:
+        self.sink: InstanceSink | None = None
+        """Where the data set goes; None as soon as it is refused."""
+        if isinstance(offered, InvalidValue):
+            self._refusal = offered
             return
         try:
-            self._sink.write(data)
+            self.sink = reception.open(offered)
         except DicomnodeError as error:
             self._refusal = error
-            self._sink.discard()
 
-    def finish(self) -> bytes:
-        """Answer when the instance is durable, or say why it is not taken."""
-        if self._sink is not None and self._refusal is None:
-            try:
-                self._sink.accept()
-            except DicomnodeError as error:
-                self._refusal = error
-            finally:
-                self._sink.discard()
+    def write(self, *pieces: memoryview) -> None:
+        """Hand pieces of the data set on, unless the instance is refused already."""
+        if self.sink is None:
+            return
+        try:
+            self.sink.write(*pieces)
+        except DicomnodeError as error:
+            self.refuse(error)
+
+    def refuse(self, error: DicomnodeError) -> None:
+        """Note why the instance is not taken."""
+        self._refusal = error
+        self.abandon()
+
+    def response(self) -> bytes:
+        """Write the PDU that answers: success unless the instance was refused."""
         if self._refusal is None:
-            return c_store_response(self._request, _SUCCESS)
+            return as_response(self._context_id, c_store_response(self._request, _SUCCESS))
         _logger.warning("instance refused: %s", self._refusal.reason)
-        return c_store_response(self._request, self._refusal.dimse_status, as_comment(self._refusal.reason))
+        status, comment = self._refusal.dimse_status, as_comment(self._refusal.reason)
+        return as_response(self._context_id, c_store_response(self._request, status, comment))
 
     def abandon(self) -> None:
         """Forget what came."""
-        if self._sink is not None:
-            self._sink.discard()
+        if self.sink is not None:
+            self.sink.discard()
+            self.sink = None
+
+
+def conclude(reception: Reception, ended: Sequence[Storing]) -> Sequence[bytes]:
+    """Let the reception make durable what ended, all together, and give the response to each."""
+    open_ones = [(storing, storing.sink) for storing in ended if storing.sink is not None]
+    outcomes = reception.accept([sink for _storing, sink in open_ones]) if open_ones else ()
+    for (storing, _sink), error in zip(open_ones, outcomes, strict=True):
+        if error is not None:
+            storing.refuse(error)
+    return [storing.response() for storing in ended]
 
 
 def as_comment(text: str) -> str:

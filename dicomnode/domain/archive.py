@@ -25,6 +25,8 @@ class Query:
     limit: int
     offset: int = 0
     matching: Mapping[str, str] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
+    """Attributes to tell beyond the usual ones, or "all" (PS3.18 section 8.3.4.3); what there is not is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from dicomnode.domain.tls import CallingTls
 from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID, TransferSyntaxUID
 
 
@@ -28,6 +29,8 @@ class Endpoint:
     host: str
     port: int
     dicomweb_url: str | None = None
+    tls: CallingTls | None = None
+    """How to reach it under TLS; left out: a plain connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

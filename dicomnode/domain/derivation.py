@@ -25,6 +25,8 @@ class DerivationState(StrEnum):
     """Something broke; a person can retry."""
     SUPERSEDED = "superseded"
     """A later revision of the study made a newer series."""
+    REMOVED = "removed"
+    """It had ended; retention then removed its study's images from this node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ DicomnodeError
 │   ├── MalformedInstance   the data set cannot be read or lacks an identifier
 │   │   └── DataSetMismatch the data set is not the instance that was announced
 │   ├── SpoolFull           no room left to keep an instance durably
+│   ├── InstanceTooLarge    more bytes than this node takes of one instance
 │   └── LedgerUnavailable   the ledger did not take the row
 ├── GeometryError           instances do not form one regular volume
 ├── UnreadablePixels        the pixel data of an instance cannot be decoded
@@ -28,6 +29,7 @@ DicomnodeError
 │   ├── MissingAttribute         an attribute that it must have is not there
 │   ├── EmptyAttribute           an attribute that it must have has no value
 │   └── StepIsFinal              the step was completed or discontinued
+├── PeerExists              a peer is added whose AE title is taken
 ├── InvalidSettings         the node cannot start as configured
 ├── NotInLedger             asked for something the node has never seen
 ├── NotAcceptable           asked for in a form that this node does not give
@@ -86,6 +88,17 @@ class SpoolFull(ReceptionError):
     dimse_status = 0xA700
     http_status = 507
     help = "Free space on the spool's disk; the sender will offer the instance again."
+
+
+class InstanceTooLarge(ReceptionError):
+    """The data set is longer than the largest that this node is set to take.
+
+    Not A7xx (out of resources): a sender that offers such instances again would offer the same bytes for ever.
+    """
+
+    dimse_status = 0xC002
+    http_status = 413
+    help = "Raise `maximum_instance_gib` if such instances are expected from the sender."
 
 
 class LedgerUnavailable(ReceptionError):
@@ -201,7 +214,7 @@ class DuplicateTransaction(RequestRefused):
 class PeerUnknown(RequestRefused):
     """A request for storage commitment whose report would have nowhere to go."""
 
-    help = "Add the system to the peers in the settings, with the address where it listens."
+    help = "Give the address where the system listens: `dicomnode peer add` or `dicomnode peer change`, with --at."
 
 
 class DuplicateStep(RequestRefused):
@@ -220,6 +233,13 @@ class StepIsFinal(RequestRefused):
     """A performed procedure step that was completed or discontinued cannot change (PS3.4 section F.7.2.2.3)."""
 
 
+class PeerExists(DicomnodeError):
+    """A peer is added under a title that another one has."""
+
+    http_status = 409
+    help = "Change the one that is there (`dicomnode peer change`), or remove it first."
+
+
 class InvalidSettings(DicomnodeError):
     """The node cannot start as configured."""
 
@@ -230,7 +250,7 @@ class NotInLedger(DicomnodeError):
     """Asked for a study, series, instance or derivation that this node has never recorded."""
 
     http_status = 404
-    help = "Check the identifier; `dicomnode studies` lists what is here."
+    help = "Check the identifier: `dicomnode studies` and `dicomnode peer list` show what is here."
 
 
 class NotAcceptable(DicomnodeError):

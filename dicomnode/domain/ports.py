@@ -1,9 +1,11 @@
 """What a lower room asks of a higher one; `node` hands in the implementation."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from dicomnode.domain.association import Association, OfferedInstance
+from dicomnode.domain.association import OfferedInstance
+from dicomnode.domain.errors import DicomnodeError
 
 
 class Clock(Protocol):
@@ -17,8 +19,8 @@ class Clock(Protocol):
 class InstanceSink(Protocol):
     """Takes one instance's data set as it arrives; nothing is promised before `accept` returns."""
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Append the next bytes of the encoded data set; raises SpoolFull."""
+    def write(self, *pieces: bytes | memoryview) -> None:
+        """Append the next bytes of the encoded data set, valid only during the call; raises SpoolFull."""
         ...
 
     def accept(self) -> None:
@@ -37,6 +39,9 @@ class Reception(Protocol):
         """Begin to take one instance; raises ReceptionError when it cannot be taken at all."""
         ...
 
-    def refused(self, association: Association, reason: str) -> None:
-        """Record that an association was not let in, and why."""
+    def accept(self, sinks: Sequence[InstanceSink]) -> Sequence[DicomnodeError | None]:
+        """Make several of this reception's own instances durable and record them, for little more than one costs.
+
+        Gives for each, in order, None when its sender may be told success, or else why not: as `InstanceSink.accept`.
+        """
         ...

@@ -46,7 +46,7 @@ class InstanceHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedInstance:
-    """An instance that lies durably in the spool: SHA-256 of its file, size in bytes, spool path, sender, time."""
+    """An instance that lies durably in the spool: digest of its file, size in bytes, spool path, sender, time."""
 
     header: InstanceHeader
     transfer_syntax_uid: TransferSyntaxUID

@@ -97,6 +97,15 @@ def read_element(dataset: Dataset, tag: BaseTag) -> DataElement | None:
             return None
 
 
+def is_cut_short(element: object) -> bool:
+    """Tell whether the data set ended inside the element, so that what is there is another value than was sent."""
+    return (
+        isinstance(element, RawDataElement)
+        and element.length != _UNDEFINED_LENGTH
+        and len(element.value or b"") < element.length
+    )
+
+
 def _converted(dataset: Dataset, keyword: str, convert: Callable[[object], _T]) -> tuple[_T, ...]:
     tag = Tag(keyword)
     with quiet_pydicom():
@@ -109,7 +118,7 @@ def _converted(dataset: Dataset, keyword: str, convert: Callable[[object], _T]) 
 
 def _element(dataset: Dataset, tag: BaseTag) -> DataElement | None:
     """Decode one element; raises one of UNREADABLE."""
-    if tag not in dataset or _is_cut_short(dataset.get_item(tag)):
+    if tag not in dataset or is_cut_short(dataset.get_item(tag)):
         return None
     element = dataset[tag]
     return None if element.is_empty else element
@@ -118,15 +127,6 @@ def _element(dataset: Dataset, tag: BaseTag) -> DataElement | None:
 def _values(element: DataElement) -> tuple[object, ...]:
     value = element.value
     return tuple(value) if isinstance(value, MultiValue | Sequence | list) else (value,)
-
-
-def _is_cut_short(element: object) -> bool:
-    """Tell whether the data set ended inside the element, so that what is there is another value than was sent."""
-    return (
-        isinstance(element, RawDataElement)
-        and element.length != _UNDEFINED_LENGTH
-        and len(element.value or b"") < element.length
-    )
 
 
 def _as_text(value: object) -> str:
@@ -144,6 +144,8 @@ def _is_text(character: str) -> bool:
 
 
 def _as_number(value: object) -> float:
+    if isinstance(value, bytes):
+        raise TypeError("no number")
     converted = float(value)  # type: ignore[arg-type]
     if not math.isfinite(converted):
         raise ValueError("not a finite number")

@@ -3,14 +3,15 @@
 import math
 import struct
 import zlib
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.filereader import data_element_offset_to_value, read_file_meta_info, read_partial
@@ -24,7 +25,8 @@ from dicomnode.domain.errors import NotInLedger, UnreadablePixels
 from dicomnode.domain.uids import TransferSyntaxUID
 from dicomnode.imaging.attributes import UNREADABLE, quiet_pydicom
 
-PIXEL_DATA_TAGS = (Tag("FloatPixelData"), Tag("DoubleFloatPixelData"), Tag("PixelData"))
+_FLOAT_PIXEL_DATA, _DOUBLE_FLOAT_PIXEL_DATA = Tag("FloatPixelData"), Tag("DoubleFloatPixelData")
+PIXEL_DATA_TAGS = frozenset({_FLOAT_PIXEL_DATA, _DOUBLE_FLOAT_PIXEL_DATA, Tag("PixelData")})
 _IMAGE_PIXEL: list[BaseTag | int] = [
     Tag(keyword)
     for keyword in (
@@ -43,6 +45,8 @@ _DECODE_ERRORS: tuple[type[Exception], ...] = (*UNREADABLE, RuntimeError)
 _BITS_OF_A_BYTE = 8
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _FILE_META_FRONT = 128 + 4 + 12
+_MOST_ELEMENTS = 100_000
+"""At the top level; real instances have a few hundred."""
 _INFLATED_LIMIT = 512 * 1024 * 1024
 """A few kilobytes can be made to inflate beyond any memory."""
 
@@ -105,7 +109,8 @@ def read_frame(file: Path, place: PixelPlace, number: int, *, as_stored: bool) -
 def encode_explicit(file: Path) -> bytes:
     """Encode an instance as a Part 10 file in Explicit VR Little Endian; raises UnreadablePixels."""
     try:
-        dataset = dcmread(file)
+        with closing(_open(file)) as stream:
+            dataset = read_partial(stream, stop_when=_few_elements())
         # Elements of a command are no part of a data set, but some old exports have them.
         del dataset[0x00000000:0x00010000]
         if dataset.file_meta.TransferSyntaxUID.is_compressed:
@@ -117,6 +122,18 @@ def encode_explicit(file: Path) -> bytes:
     except _DECODE_ERRORS as error:
         raise UnreadablePixels(f"the instance cannot be decoded ({type(error).__name__})") from error
     return buffer.getvalue()
+
+
+def _few_elements() -> Callable[[BaseTag, str | None, int], bool]:
+    """Count elements while they are read; raises UnreadablePixels where nothing but a trap has so many."""
+    counted = count(1)
+
+    def stop(_tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        if next(counted) > _MOST_ELEMENTS:
+            raise UnreadablePixels(f"the instance has more than {_MOST_ELEMENTS} elements")
+        return False
+
+    return stop
 
 
 def _is_pixel_data(tag: BaseTag, _vr: str | None, _length: int) -> bool:
@@ -183,7 +200,7 @@ def _frame_bits(dataset: Dataset, frames: int) -> int:
 def _vr(tag: BaseTag, front: bytes, *, is_implicit: bool) -> str:
     """Name the VR that the pixel data element has in JSON."""
     written = "OW" if is_implicit else front[4:6].decode("ascii")
-    return {PIXEL_DATA_TAGS[0]: "OF", PIXEL_DATA_TAGS[1]: "OD"}.get(tag, written)
+    return {_FLOAT_PIXEL_DATA: "OF", _DOUBLE_FLOAT_PIXEL_DATA: "OD"}.get(tag, written)
 
 
 def _read_in_place(stream: BinaryIO, place: PixelPlace, number: int) -> bytes:

@@ -5,7 +5,10 @@ plain, and pydicom then decides; it never reads a value differently (tests/imagi
 """
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+
+from dicomnode.imaging.explicit_vr import LONG_HEADER, NOT_PLAIN, UNDEFINED, element_at, end_of_sequence
+from dicomnode.imaging.header_layout import Element, HeaderLayouts
 
 EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 BOUND = 64 * 1024
@@ -27,75 +30,86 @@ WANTED: Mapping[int, str] = {
     0x0020_0011: "SeriesNumber",
     0x0020_0013: "InstanceNumber",
 }
+_COLLECTED = frozenset((*WANTED, _CHARACTER_SET))
 _LAST_OF_GROUP = max(WANTED) | 0xFFFF
 """As far as pydicom is asked to read: behind it a damaged order could still hide an identifier."""
 _DECODERS = {"": "ascii", "ISO_IR 6": "ascii", "ISO_IR 100": "latin-1", "ISO_IR 192": "utf-8"}
-_LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
-_SHORT_VRS = frozenset(
-    (
-        *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO"),
-        *(b"LT", b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"),
-    )
-)
-_EXPLICIT = struct.Struct("<HH2sH")
 _IMPLICIT = struct.Struct("<HHI")
-_LENGTH = struct.Struct("<I")
-_UNDEFINED = 0xFFFF_FFFF
-
-_ElementReader = Callable[[memoryview, int], tuple[int, int, int] | None]
-"""Reads the header of an element: its tag, where its value begins, and how long that is; None when it is no element."""
+_KIND_SIZE = 6
+"""Tag and VR."""
 
 
-def scan_header(data_set: memoryview, transfer_syntax: str) -> Mapping[str, str] | None:
+def scan_header(
+    data_set: memoryview, transfer_syntax: str, layouts: HeaderLayouts | None = None
+) -> Mapping[str, str] | None:
     """Read the identifiers by keyword from the front of an encoded data set; None when it is not plain enough.
 
-    Plain is: little endian and not deflated, ascending tags, no undefined length in front of the identifiers, a
-    repertoire of one byte set or UTF-8, and values without backslashes and control characters.
+    Plain is: little endian and not deflated, ascending tags, no undefined length in front of the identifiers but that
+    of sequences in Explicit VR, a repertoire of one byte set or UTF-8, and values without backslashes and control
+    characters.
     """
     if transfer_syntax == IMPLICIT_LITTLE_ENDIAN:
-        values = _walk(data_set, _implicit_element)
+        values = _walk_implicit(data_set)
     elif transfer_syntax == EXPLICIT_LITTLE_ENDIAN or transfer_syntax.startswith("1.2.840.10008.1.2.4."):
-        values = _walk(data_set, _explicit_element)
+        values = layouts.read(data_set) if layouts is not None else None
+        if values is None:
+            values = _walk_explicit(data_set, layouts)
     else:
         return None
     return None if values is None else _decode(values)
 
 
-def _walk(data: memoryview, element: _ElementReader) -> dict[int, bytes] | None:
-    """Collect the wanted values of the top level, up to the last of them."""
-    values: dict[int, bytes] = {}
+def _walk_explicit(data: memoryview, layouts: HeaderLayouts | None) -> dict[int, bytes] | None:
+    """Collect the wanted values of the top level, up to the last of them, where each element names its VR."""
+    elements: list[Element] = []
     position = previous = 0
-    while position + _EXPLICIT.size <= len(data):
-        found = element(data, position)
-        if found is None:
+    while position <= len(data) - LONG_HEADER:
+        tag, vr, value, length = element_at(data, position)
+        if value < 0:
             return None
-        tag, start, length = found
         if tag > _LAST_OF_GROUP:
-            return values
-        if tag <= previous or length == _UNDEFINED or start + length > len(data):
+            if layouts is not None:
+                layouts.learn(elements, bytes(data[position : position + _KIND_SIZE]))
+            return _collected(data, elements)
+        end = value + length if length != UNDEFINED else end_of_sequence(data, value) if vr == b"SQ" else NOT_PLAIN
+        if tag <= previous or not value <= end <= len(data):
             return None
-        if tag in WANTED or tag == _CHARACTER_SET:
-            values[tag] = bytes(data[start : start + length])
-        position, previous = start + length, tag
+        header = bytes(data[position:value])
+        elements.append(Element(header=header, tag=tag, length=end - value, is_wanted=tag in _COLLECTED))
+        position, previous = end, tag
     return None
 
 
-def _explicit_element(data: memoryview, position: int) -> tuple[int, int, int] | None:
-    group, element, vr, length = _EXPLICIT.unpack_from(data, position)
-    start = position + _EXPLICIT.size
-    if vr in _LONG_VRS:
-        if start + _LENGTH.size > len(data):
+def _collected(data: memoryview, elements: Sequence[Element]) -> dict[int, bytes]:
+    """Take the wanted values out of the elements that were walked."""
+    values: dict[int, bytes] = {}
+    position = 0
+    for element in elements:
+        value = position + len(element.header)
+        position = value + element.length
+        if element.is_wanted:
+            values[element.tag] = bytes(data[value:position])
+    return values
+
+
+def _walk_implicit(data: memoryview) -> dict[int, bytes] | None:
+    """Collect the wanted values of the top level, up to the last of them, where no element names its VR."""
+    values: dict[int, bytes] = {}
+    size = len(data) - _IMPLICIT.size
+    position = previous = 0
+    while position <= size:
+        group, element, length = _IMPLICIT.unpack_from(data, position)
+        position += 8
+        tag = group << 16 | element
+        if tag > _LAST_OF_GROUP:
+            return values
+        if tag <= previous or length == UNDEFINED:
             return None
-        (length,) = _LENGTH.unpack_from(data, start)
-        start += _LENGTH.size
-    elif vr not in _SHORT_VRS:
-        return None
-    return group << 16 | element, start, length
-
-
-def _implicit_element(data: memoryview, position: int) -> tuple[int, int, int] | None:
-    group, element, length = _IMPLICIT.unpack_from(data, position)
-    return group << 16 | element, position + _IMPLICIT.size, length
+        if tag in _COLLECTED:
+            values[tag] = bytes(data[position : position + length])
+        position += length
+        previous = tag
+    return None
 
 
 def _decode(values: Mapping[int, bytes]) -> Mapping[str, str] | None:

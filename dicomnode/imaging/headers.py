@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
@@ -17,6 +17,8 @@ from dicomnode.domain.errors import InvalidValue, MalformedInstance
 from dicomnode.domain.study import InstanceHeader
 from dicomnode.domain.uids import UID, SeriesInstanceUID, SOPClassUID, SOPInstanceUID, StudyInstanceUID
 from dicomnode.imaging.attributes import UNREADABLE, number, quiet_pydicom, text
+from dicomnode.imaging.bounded_reading import BoundedReading
+from dicomnode.imaging.header_layout import HeaderLayouts
 from dicomnode.imaging.header_scan import BOUND, scan_header
 
 IMPLEMENTATION_CLASS_UID = "2.25.212303070409939435644181987752608629991"
@@ -62,7 +64,8 @@ _HEADER_TAGS: list[BaseTag | int] = [
 def encode_file_meta(offered: OfferedInstance) -> bytes:
     """Write what stands before the data set in a file: preamble, DICM and file meta information (PS3.10 section 7.1).
 
-    The announced UIDs are written as they came, so that the file says what the sender said.
+    The announced UIDs are written as they came, so that the file says what the sender said. The sender itself is not
+    named: the same instance from another system has to have the same digest.
     """
     elements = b"".join(
         (
@@ -72,11 +75,19 @@ def encode_file_meta(offered: OfferedInstance) -> bytes:
             _meta_element(0x0010, "UI", offered.transfer_syntax_uid.encode("ascii")),
             _meta_element(0x0012, "UI", IMPLEMENTATION_CLASS_UID.encode("ascii")),
             _meta_element(0x0013, "SH", IMPLEMENTATION_VERSION_NAME.encode("ascii")),
-            _meta_element(0x0016, "AE", offered.association.calling_ae.encode("ascii")),
         )
     )
     group_length = _meta_element(0x0000, "UL", struct.pack("<L", len(elements)))
     return b"\0" * 128 + b"DICM" + group_length + elements
+
+
+def header_in_front(front: memoryview, transfer_syntax: str, layouts: HeaderLayouts) -> InstanceHeader | None:
+    """Read the attributes that place an instance from the first bytes of its data set; None where `read_header` has to.
+
+    Gives what `read_header` would give for the whole file, and is quick where the header is like one before.
+    """
+    values = scan_header(front, transfer_syntax, layouts)
+    return None if values is None else _plain_header(values)
 
 
 def read_header(path: Path) -> InstanceHeader:
@@ -190,8 +201,9 @@ def _parse(
     try:
         with quiet_pydicom(), path.open("rb") as file:
             if not _is_deflated(path, file):
-                return read_partial(file, stop_when=stop_when, specific_tags=tags)
-            inflated = _inflate(path, file)
+                bounded = cast(BinaryIO, BoundedReading(file))
+                return read_partial(bounded, stop_when=stop_when, specific_tags=tags)
+            inflated = cast(BinaryIO, BoundedReading(_inflate(path, file)))
             return read_dataset(inflated, False, True, stop_when=stop_when, specific_tags=tags)
     except UNREADABLE as error:
         # The cause is left out: pydicom's messages quote the bytes they stumble over.

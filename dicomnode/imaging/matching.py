@@ -28,6 +28,9 @@ def _is_matched(element: Mapping[str, Any], wanted: str) -> bool:
     found = tuple(_spellings(element.get("Value", ())))
     if vr == "UI":
         return not set(found).isdisjoint(re.split(r"[,\\]", wanted))
+    if vr == "DA":
+        # Dots come from before the standard (ACR-NEMA; PS3.5 section 6.2, VR DA).
+        found, wanted = tuple(value.replace(".", "") for value in found), wanted.replace(".", "")
     if vr in _RANGED and "-" in wanted:
         first, _, last = wanted.partition("-")
         return any(first <= value <= (last or "") + _AFTER_EVERYTHING for value in found)

@@ -1,6 +1,5 @@
 """Commit: a peer asks whether its instances are kept safely, and is told what ledger and spool really hold."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from dicomnode.domain.commitment import (
     InstanceReference,
     TransactionUID,
 )
-from dicomnode.domain.delivery import Endpoint
 from dicomnode.domain.errors import (
     DeliveryError,
     DestinationUnreachable,
@@ -30,23 +28,24 @@ from dicomnode.domain.uids import AETitle, SOPInstanceUID
 from dicomnode.engine.queues import Argument, Queues
 from dicomnode.journey.jobs import commit_job, pause
 from dicomnode.ledger.commitments import end_commitment, find_commitment, note_unreported, record_commitment
+from dicomnode.ledger.peers import find_endpoint
 from dicomnode.ledger.studies import find_instances
 from dicomnode.ledger.timeline import write_event
 from dicomnode.ledger.transaction import Ledger
+from dicomnode.spool.digest import file_digest
 from dicomnode.spool.store import Spool
 
 _LONGEST_PAUSE_SECONDS = 3600.0
-_UNREPORTED_HELP = "Check the peer's address in the settings; then let it ask again, under a new Transaction UID."
+_UNREPORTED_HELP = "Check the peer with `dicomnode peer echo`; then let it ask again, under a new Transaction UID."
 
 
 class CommitmentIntake:
     """Takes the requests that a listener is sent (domain.commitment.CommitmentRequests)."""
 
-    def __init__(self, ledger: Ledger, queues: Queues, clock: Clock, peers: Mapping[AETitle, Endpoint]) -> None:
+    def __init__(self, ledger: Ledger, queues: Queues, clock: Clock) -> None:
         self._ledger = ledger
         self._queues = queues
         self._clock = clock
-        self._peers = peers
 
     def accept(self, request: CommitmentRequest) -> None:
         """Record a request and enqueue its answer in one transaction.
@@ -54,9 +53,9 @@ class CommitmentIntake:
         Raises PeerUnknown, DuplicateTransaction or LedgerUnavailable; nothing is recorded then.
         """
         requestor = request.association.calling_ae
-        if requestor not in self._peers:
-            raise PeerUnknown(f"no address for reports to {requestor} is configured")
         with self._ledger.transaction() as tx:
+            if find_endpoint(tx, requestor) is None:
+                raise PeerUnknown(_no_address(requestor))
             if not record_commitment(tx, request, self._clock.now()):
                 raise DuplicateTransaction("this Transaction UID is in use")
             self._queues.enqueue(tx, commit_job(request.transaction_uid))
@@ -64,10 +63,9 @@ class CommitmentIntake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporting:
-    """How peers are told: by whom, where they listen, and after how many failed attempts a person has to look."""
+    """How peers are told: by whom, and after how many failed attempts a person has to look."""
 
     reporter: CommitmentReporter
-    peers: Mapping[AETitle, Endpoint]
     give_up_after: int
 
 
@@ -95,9 +93,10 @@ class Committing:
     def _attempt(self, request: CommitmentRequest, attempt: int) -> StepResult:
         """Try once, and say what follows from how it went."""
         requestor = request.association.calling_ae
-        peer = self._reporting.peers.get(requestor)
+        with self._ledger.transaction() as tx:
+            peer = find_endpoint(tx, requestor)
         if peer is None:
-            return self._stop(request, f"no address for reports to {requestor} is configured")
+            return self._stop(request, _no_address(requestor))
         held = self._held(request)
         report = _judge(request, held, frozenset(uid for uid, one in held.items() if self._is_intact(one)))
         try:
@@ -116,8 +115,7 @@ class Committing:
     def _is_intact(self, instance: StoredInstance) -> bool:
         """Whether the very bytes that were received still lie in the spool: the peer may now delete its own."""
         try:
-            with self._spool.locate(instance.path).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == instance.digest
+            return file_digest(self._spool.locate(instance.path)) == instance.digest
         except OSError:
             return False
 
@@ -169,6 +167,10 @@ class Committing:
                     detail={"transaction": request.transaction_uid},
                 )
         return NeedsOperator(reason=reason, help=_UNREPORTED_HELP)
+
+
+def _no_address(requestor: AETitle) -> str:
+    return f"no address for reports to {requestor} is known"
 
 
 def _judge(

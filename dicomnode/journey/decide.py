@@ -18,10 +18,12 @@ from dicomnode.domain.steps import Done, NeedsOperator, RetryLater, StepResult
 from dicomnode.domain.study import Origin, StoredInstance, StudyFacts
 from dicomnode.domain.uids import SeriesInstanceUID, StudyInstanceUID
 from dicomnode.engine.queues import Argument, Queues
-from dicomnode.imaging.series_facts import is_own_output, read_datasets, study_facts
+from dicomnode.imaging.json_data_set import data_set_of
+from dicomnode.imaging.series_facts import is_own_output, study_facts
+from dicomnode.journey.index import HeaderIndex
 from dicomnode.journey.jobs import derive_job, pause
-from dicomnode.ledger.derivations import request_derivation
-from dicomnode.ledger.revisions import keep_rule_set, record_decision
+from dicomnode.ledger.derivations import request_derivation, revive_derivation
+from dicomnode.ledger.revisions import keep_rule_set, mark_decided, record_decision
 from dicomnode.ledger.studies import list_instances
 from dicomnode.ledger.timeline import write_event
 from dicomnode.ledger.transaction import Ledger, Transaction
@@ -49,7 +51,7 @@ class Deciding:
         self, ledger: Ledger, spool: Spool, queues: Queues, clock: Clock, rules: RuleSet, registry: Registry
     ) -> None:
         self._ledger = ledger
-        self._spool = spool
+        self._index = HeaderIndex(ledger, spool)
         self._queues = queues
         self._clock = clock
         self._rules = rules
@@ -77,12 +79,13 @@ class Deciding:
         with self._ledger.transaction() as tx:
             instances = list_instances(tx, revision[0])
         received = [instance for instance in instances if instance.origin is Origin.RECEIVED]
-        facts, excluded = gather_facts(self._spool, received)
+        facts, excluded = gather_facts(self._index, received)
         decisions = decide(self._rules, facts, excluded, self._clock.now().astimezone().date())
         asked = tuple(self._ask(revision, decision, received) for decision in decisions)
         with self._ledger.transaction() as tx:
             keep_rule_set(tx, self._rules.version, self._rules.model_dump(mode="json"), self._clock.now())
             are_new = [self._record(tx, revision, one) for one in asked]
+            mark_decided(tx, revision, self._clock.now())
             if all(are_new) and not any(one.decision.fired for one in asked):
                 said = f"No rule fired ({len(asked)} looked at revision {revision[1]}); each says why below."
                 self._tell(tx, revision, "nothing", said)
@@ -122,12 +125,18 @@ class Deciding:
         # The decision first: where it stands already, work must not be put down that nobody then enqueues.
         if not record_decision(tx, revision, decision, key, self._clock.now()):
             return False
-        is_new_work = derivation is not None and request_derivation(tx, derivation)
-        if derivation is not None and is_new_work:
-            self._queues.enqueue(tx, derive_job(derivation))
+        is_new_work = derivation is not None and self._put_down(tx, derivation)
         text, state = _in_words(asked, is_new_work=is_new_work)
         if text:
             self._tell(tx, revision, state, text, {"rule": decision.rule, "derivation": key})
+        return True
+
+    def _put_down(self, tx: Transaction, derivation: Derivation) -> bool:
+        """Enqueue work, unless it was asked for before and what it made is still here."""
+        round_ = 1 if request_derivation(tx, derivation) else revive_derivation(tx, derivation)
+        if round_ is None:
+            return False
+        self._queues.enqueue(tx, derive_job(derivation, round_))
         return True
 
     def _tell(
@@ -144,10 +153,13 @@ class Deciding:
 
 
 def gather_facts(
-    spool: Spool, instances: Sequence[StoredInstance]
+    index: HeaderIndex, instances: Sequence[StoredInstance]
 ) -> tuple[StudyFacts, Mapping[SeriesInstanceUID, str]]:
-    """Read the headers of a study's instances into facts, and name the series that are the node's own outputs."""
-    datasets = read_datasets([spool.locate(instance.path) for instance in instances])
+    """Turn the headers of a study's instances into facts, and name the series that are the node's own outputs.
+
+    Raises MalformedInstance when one of them cannot be read: nothing is decided on a part of a study.
+    """
+    datasets = [data_set_of(header) for header in index.whole(instances)]
     own = {SeriesInstanceUID(dataset.SeriesInstanceUID) for dataset in datasets if is_own_output(dataset)}
     return study_facts(datasets), dict.fromkeys(own, _OWN_OUTPUT)
 

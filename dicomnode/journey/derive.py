@@ -20,7 +20,7 @@ from dicomnode.engine.children import Children
 from dicomnode.engine.queues import Argument, Queues
 from dicomnode.journey.jobs import deliver_job, pause
 from dicomnode.journey.synthesise import SynthesisRequest, SynthesisResult, synthesise
-from dicomnode.ledger.deliveries import queue_delivery
+from dicomnode.ledger.deliveries import begin_round, queue_delivery
 from dicomnode.ledger.derivations import (
     end_derivation,
     find_derivation,
@@ -36,8 +36,8 @@ from dicomnode.spool.store import Spool
 _REFUSALS = (ContractViolation, GeometryError, UnreadablePixels)
 """There will be no image from these inputs, however often it is tried."""
 _OUTSIDE = (SpoolFull, LedgerUnavailable)
-_ENDED = (DerivationState.DERIVED, DerivationState.REFUSED, DerivationState.FAILED, DerivationState.SUPERSEDED)
-"""Only a person brings work out of these states, and then it waits again."""
+_UNFINISHED = (DerivationState.WAITING, DerivationState.RUNNING)
+"""Of the other states only a person brings work out, or its study that comes again; then it waits again."""
 _MODEL_ATTEMPTS = 3
 _LONGEST_PAUSE_SECONDS = 300.0
 _FIRST_SERIES_NUMBER = 9001
@@ -107,7 +107,7 @@ class Deriving:
 
     def _needless(self, tx: Transaction, derivation: Derivation) -> Done | None:
         """Say why the work is not needed, or not any more; None when it is."""
-        if find_derivation(tx, derivation.key).state in _ENDED:
+        if find_derivation(tx, derivation.key).state not in _UNFINISHED:
             return Done(said="this work has ended already")
         return self._step_aside(tx, derivation) if is_overtaken(tx, derivation) else None
 
@@ -155,8 +155,9 @@ class Deriving:
         )
         for destination in derivation.destinations:
             owner = (derivation.key, derivation.study_instance_uid)
-            queue_delivery(tx, owner, destination, result.instances, now)
-            self._queues.enqueue(tx, deliver_job(derivation, destination))
+            round_ = begin_round(tx, derivation.key, destination)
+            queue_delivery(tx, owner, destination, result.instances, now, round_=round_)
+            self._queues.enqueue(tx, deliver_job(derivation, destination, round_))
 
     def _step_aside(self, tx: Transaction, derivation: Derivation) -> Done:
         """Leave the work to the derivation of a later revision."""

@@ -3,14 +3,14 @@
 from datetime import datetime
 
 from dicomnode.domain.derivation import DerivationState
-from dicomnode.domain.errors import ModelFailed
+from dicomnode.domain.errors import ModelFailed, NotInLedger
 from dicomnode.domain.ports import Clock
 from dicomnode.domain.uids import StudyInstanceUID
 from dicomnode.engine.queues import Job, Queues
 from dicomnode.journey.jobs import COMMIT, DECIDE, DELIVER, DERIVE, deliver_job, derive_job
 from dicomnode.ledger.commitments import note_unreported
 from dicomnode.ledger.deliveries import queue_again
-from dicomnode.ledger.derivations import end_derivation, find_derivation, retry_derivation
+from dicomnode.ledger.derivations import end_derivation, find_derivation, lock_derivation, retry_derivation
 from dicomnode.ledger.timeline import write_event
 from dicomnode.ledger.transaction import Ledger, Transaction
 
@@ -49,9 +49,11 @@ class Operator:
         return said
 
     def resend(self, derivation_key: str, destination: str) -> str:
-        """Send a derived series to a destination once more; raises NotInLedger when it was never to go there."""
+        """Send a derived series to a destination once more; raises NotInLedger when there is nothing to send."""
         with self._ledger.transaction() as tx:
-            derivation = find_derivation(tx, derivation_key)
+            derivation = lock_derivation(tx, derivation_key)
+            if derivation.state is DerivationState.REMOVED:
+                raise NotInLedger("the series was removed from this node by retention; send its study again")
             again = queue_again(tx, derivation_key, destination, self._clock.now())
             self._queues.enqueue(tx, deliver_job(derivation, destination, again.round))
             said = f"An operator asked to send {again.instances} instances to {destination} again."

@@ -1,16 +1,26 @@
-"""Receive: an instance becomes durable, is recorded, and only then acknowledged."""
+"""Receive: instances become durable, are recorded, and only then acknowledged; those that end together, together."""
 
 import logging
+from collections.abc import Sequence
+from typing import cast
 
-from dicomnode.domain.association import Association, OfferedInstance
+from dicomnode.domain.association import OfferedInstance
 from dicomnode.domain.capacity import Capacity
-from dicomnode.domain.errors import DataSetMismatch, MalformedInstance, SpoolFull
-from dicomnode.domain.ports import Clock
+from dicomnode.domain.errors import (
+    DataSetMismatch,
+    DicomnodeError,
+    InstanceTooLarge,
+    LedgerUnavailable,
+    MalformedInstance,
+    SpoolFull,
+)
+from dicomnode.domain.ports import Clock, InstanceSink
 from dicomnode.domain.study import InstanceHeader, ReceivedInstance
-from dicomnode.imaging.headers import encode_file_meta, read_header
-from dicomnode.ledger.reception import record_quarantined, record_received, record_refusal
+from dicomnode.imaging.header_layout import HeaderLayouts
+from dicomnode.imaging.headers import encode_file_meta, header_in_front, read_header
+from dicomnode.ledger.reception import ReceptionLog, record_quarantined
 from dicomnode.ledger.transaction import Ledger
-from dicomnode.spool.store import Spool
+from dicomnode.spool.store import Kept, Spool, SpoolFile
 
 _logger = logging.getLogger(__name__)
 
@@ -18,8 +28,14 @@ _logger = logging.getLogger(__name__)
 class Receiving:
     """The reception that every listener hands its instances to (domain.ports.Reception)."""
 
-    def __init__(self, ledger: Ledger, spool: Spool, clock: Clock, capacity: Capacity | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, spool: Spool, clock: Clock, capacity: Capacity | None = None, largest: int | None = None
+    ) -> None:
+        """Take instances whose data sets have at most `largest` bytes; left out: of any length."""
         self._ledger = ledger
+        self._log = ReceptionLog(ledger)
+        self._largest = largest
+        self.layouts = HeaderLayouts()
         self._spool = spool
         self._clock = clock
         self._capacity = capacity
@@ -29,75 +45,120 @@ class Receiving:
         congestion = self._capacity.congestion() if self._capacity else None
         if congestion is not None:
             raise SpoolFull(congestion)
-        return IncomingInstance(self._ledger, self._spool, self._clock, offered)
+        return IncomingInstance(self, self._spool.begin(encode_file_meta(offered)), offered, self._largest)
 
-    def refused(self, association: Association, reason: str) -> None:
-        """Record that an association was turned away."""
+    def accept(self, sinks: Sequence[InstanceSink]) -> Sequence[DicomnodeError | None]:
+        """Make instances durable together and record them in one transaction; None for each that may be acknowledged.
+
+        What cannot be placed is kept in quarantine, and its error says so.
+        """
+        incoming = [cast(IncomingInstance, sink) for sink in sinks]  # `open` makes no others
+        headers = [self._header(one) for one in incoming]
+        readable = [one for one, header in zip(incoming, headers, strict=True) if isinstance(header, InstanceHeader)]
+        kept = iter(self._spool.keep_together([one.file for one in readable]))
+        outcomes = [
+            self._received(one, header, next(kept)) if isinstance(header, InstanceHeader) else header
+            for one, header in zip(incoming, headers, strict=True)
+        ]
+        failure = self._record([one for one in outcomes if isinstance(one, ReceivedInstance)])
+        return [failure if isinstance(one, ReceivedInstance) else one for one in outcomes]
+
+    def _header(self, incoming: "IncomingInstance") -> InstanceHeader | DicomnodeError:
+        """Read the identifiers; where they do not place the instance, keep its bytes and say why."""
+        try:
+            return incoming.header()
+        except MalformedInstance as error:
+            try:
+                self._quarantine(incoming, error.reason)
+            except DicomnodeError as failure:
+                return failure
+            return error
+
+    def _received(
+        self, incoming: "IncomingInstance", header: InstanceHeader, kept: Kept | SpoolFull
+    ) -> ReceivedInstance | SpoolFull:
+        """Describe an instance whose file is durable."""
+        if isinstance(kept, SpoolFull):
+            return kept
+        return ReceivedInstance(
+            header=header,
+            transfer_syntax_uid=incoming.offered.transfer_syntax_uid,
+            digest=kept.digest,
+            size=kept.size,
+            path=kept.path,
+            association=incoming.offered.association,
+            received_at=self._clock.now(),
+        )
+
+    def _record(self, received: Sequence[ReceivedInstance]) -> LedgerUnavailable | None:
+        """Record all of a batch, or none of it and say why."""
+        try:
+            self._log.record(received)
+        except LedgerUnavailable as error:
+            return error
+        return None
+
+    def _quarantine(self, incoming: "IncomingInstance", reason: str) -> None:
+        """Keep what cannot be placed, so that a person can look at it; raises SpoolFull, LedgerUnavailable."""
+        offered = incoming.offered
+        kept = incoming.file.keep("quarantine")
         with self._ledger.transaction() as tx:
-            record_refusal(tx, association, reason, self._clock.now())
+            record_quarantined(
+                tx,
+                offered.association,
+                offered.sop_instance_uid,
+                (kept.path, kept.size),
+                reason,
+                self._clock.now(),
+            )
+        _logger.warning("instance %s kept in quarantine: %s", offered.sop_instance_uid, reason)
 
 
 class IncomingInstance:
     """One instance on its way in: first a file nobody knows, then durable and recorded, or nothing at all."""
 
-    def __init__(self, ledger: Ledger, spool: Spool, clock: Clock, offered: OfferedInstance) -> None:
-        self._ledger = ledger
-        self._clock = clock
-        self._offered = offered
-        self._file = spool.begin()
-        self._file.write(encode_file_meta(offered))
+    def __init__(
+        self, receiving: Receiving, file: SpoolFile, offered: OfferedInstance, largest: int | None = None
+    ) -> None:
+        self._left = largest
+        self._receiving = receiving
+        self.file = file
+        self.offered = offered
+        self._front: InstanceHeader | None = None
+        self._has_begun = False
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Append the next bytes of the data set; raises SpoolFull."""
-        self._file.write(data)
+    def write(self, *pieces: bytes | memoryview) -> None:
+        """Append the next bytes of the data set; raises SpoolFull, InstanceTooLarge."""
+        if self._left is not None:
+            self._left -= sum(len(piece) for piece in pieces)
+            if self._left < 0:
+                raise InstanceTooLarge("the instance is larger than the largest that is taken")
+        if not self._has_begun and pieces:
+            self._has_begun = True
+            self._front = header_in_front(
+                memoryview(pieces[0]), self.offered.transfer_syntax_uid, self._receiving.layouts
+            )
+        self.file.write(*pieces)
 
     def accept(self) -> None:
         """Keep the file and record the instance; after this returns the sender may be told success.
 
         Raises MalformedInstance or DataSetMismatch (the bytes are then in quarantine), SpoolFull or LedgerUnavailable.
         """
-        try:
-            header = self._read_header()
-        except MalformedInstance as error:
-            self._quarantine(error)
-            raise
-        kept = self._file.keep()
-        received = ReceivedInstance(
-            header=header,
-            transfer_syntax_uid=self._offered.transfer_syntax_uid,
-            digest=kept.digest,
-            size=kept.size,
-            path=kept.path,
-            association=self._offered.association,
-            received_at=self._clock.now(),
-        )
-        with self._ledger.transaction() as tx:
-            record_received(tx, received)
+        (error,) = self._receiving.accept((self,))
+        if error is not None:
+            raise error
 
     def discard(self) -> None:
         """Forget the bytes unless they were kept."""
-        self._file.discard()
+        self.file.discard()
 
-    def _read_header(self) -> InstanceHeader:
+    def header(self) -> InstanceHeader:
         """Read the identifiers and hold them against what was announced; raises MalformedInstance, DataSetMismatch."""
-        header = read_header(self._file.path)
-        offered = self._offered
+        header = self._front or read_header(self.file.path)
+        offered = self.offered
         if (header.sop_class_uid, header.sop_instance_uid) != (offered.sop_class_uid, offered.sop_instance_uid):
             raise DataSetMismatch("the data set is another instance than was announced")
         if offered.study_instance_uid not in (None, header.study_instance_uid):
             raise DataSetMismatch("the instance belongs to another study than the request names")
         return header
-
-    def _quarantine(self, error: MalformedInstance) -> None:
-        """Keep what cannot be placed, so that a person can look at it."""
-        kept = self._file.keep("quarantine")
-        with self._ledger.transaction() as tx:
-            record_quarantined(
-                tx,
-                self._offered.association,
-                self._offered.sop_instance_uid,
-                (kept.path, kept.size),
-                error.reason,
-                self._clock.now(),
-            )
-        _logger.warning("instance %s kept in quarantine: %s", self._offered.sop_instance_uid, error.reason)

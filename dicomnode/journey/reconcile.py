@@ -19,6 +19,7 @@ from dicomnode.domain.ports import Clock
 from dicomnode.imaging.file_meta import read_file_meta
 from dicomnode.ledger.named_files import NamedFile, files_named, named_files, quarantined_paths, tell_once
 from dicomnode.ledger.quarantine import Stray, record_strays
+from dicomnode.ledger.retention import pending_among
 from dicomnode.ledger.transaction import Ledger
 from dicomnode.spool.inventory import INSTANCES, QUARANTINE, has_settled, is_intact, kept_files, set_aside, sync_rooms
 from dicomnode.spool.store import Spool
@@ -123,8 +124,8 @@ class Reconciling:
         """Move what no row names into quarantine; gives the new paths."""
         before = self._clock.now() - settled
         with self._ledger.transaction() as tx:
-            # A row may have come since the comparison began.
-            named = {row.path for row in files_named(tx, unnamed)}
+            # A row may have come since the comparison began; and what retention removed is explained.
+            named = {row.path for row in files_named(tx, unnamed)}.union(pending_among(tx, unnamed))
         moved = {path: set_aside(self._spool, path, before) for path in unnamed if path not in named}
         kept = {path: file.path for path, file in moved.items() if file is not None}
         sync_rooms(self._spool, [*kept, *kept.values()])

@@ -28,6 +28,8 @@ def queue_delivery(
     destination: str,
     instances: Iterable[DerivedInstance],
     now: datetime,
+    *,
+    round_: int = 1,
 ) -> None:
     """Queue the instances of a derivation (its key and study) for one destination."""
     key, study_instance_uid = derivation
@@ -42,9 +44,20 @@ def queue_delivery(
             state=DeliveryState.QUEUED,
             comment="",
             attempts=0,
-            round=1,
+            round=round_,
             at=now,
         )
+
+
+def begin_round(tx: Transaction, key: str, destination: str) -> int:
+    """Say in which round a series that was just made goes to a destination, counted from 1.
+
+    What is recorded of earlier rounds was of a series that retention has removed since; it is forgotten here.
+    """
+    mine = (DeliveryRow.derivation_key == key, DeliveryRow.destination == destination)
+    earlier = tx.session.execute(sa.select(sa.func.max(DeliveryRow.round)).where(*mine)).scalar() or 0
+    tx.session.execute(sa.delete(DeliveryRow).where(*mine))
+    return earlier + 1
 
 
 def outstanding(tx: Transaction, key: str, destination: str) -> tuple[OutgoingInstance, ...]:

@@ -51,6 +51,29 @@ def request_derivation(tx: Transaction, derivation: Derivation) -> bool:
     )
 
 
+def revive_derivation(tx: Transaction, derivation: Derivation) -> int | None:
+    """Ask again for work whose study was removed and has come again; gives its round, counted from 1.
+
+    None where nothing was removed: the work is under way, or what it made is still here.
+    """
+    row = tx.session.get(DerivationRow, derivation.key)
+    if row is None or row.state != DerivationState.REMOVED:
+        return None
+    row.state, row.round, row.error, row.reason = DerivationState.WAITING, row.round + 1, "", ""
+    row.revision, row.decided_at = derivation.revision, derivation.decided_at
+    row.destinations, row.priority = list(derivation.destinations), derivation.priority
+    row.started_at = row.finished_at = row.series_instance_uid = row.report = None
+    tx.session.flush()
+    return row.round
+
+
+def lock_derivation(tx: Transaction, key: str) -> Derivation:
+    """Read a derivation that this transaction alone may change until it ends; raises NotInLedger."""
+    # SQLite locks nothing for a SELECT; an UPDATE that changes nothing locks in both databases.
+    tx.session.execute(sa.update(DerivationRow).where(DerivationRow.key == key).values(state=DerivationRow.state))
+    return find_derivation(tx, key)
+
+
 def find_derivation(tx: Transaction, key: str) -> Derivation:
     """Read a derivation; raises NotInLedger."""
     row = tx.session.get(DerivationRow, key)
@@ -178,8 +201,9 @@ def end_derivation(tx: Transaction, key: str, state: DerivationState, error: Dic
 
 def retry_derivation(tx: Transaction, key: str) -> int:
     """Put a failed or refused derivation back to waiting, and say how often it was begun by now, counted from 1."""
-    row = tx.session.get(DerivationRow, key)
-    if row is None or row.state not in (DerivationState.FAILED, DerivationState.REFUSED):
+    lock_derivation(tx, key)
+    row = tx.session.get_one(DerivationRow, key)
+    if row.state not in (DerivationState.FAILED, DerivationState.REFUSED):
         raise NotInLedger("no failed derivation of this key")
     row.state, row.round, row.error, row.reason = DerivationState.WAITING, row.round + 1, "", ""
     tx.session.flush()

@@ -48,7 +48,6 @@ def _receive(tx: Transaction) -> LinkState:
     last = tx.session.execute(
         sa.select(sa.func.max(InstanceRow.received_at)).where(InstanceRow.origin == Origin.RECEIVED)
     ).scalar()
-    refused = tx.session.execute(sa.select(sa.func.count(RefusalRow.id))).scalar() or 0
     kept = tx.session.execute(sa.select(sa.func.count(QuarantineRow.id))).scalar() or 0
     return LinkState(
         name="receive",
@@ -56,8 +55,17 @@ def _receive(tx: Transaction) -> LinkState:
         waiting=0,
         oldest_waiting_at=None,
         last_success_at=last,
-        note=f"{refused} refused, {kept} in quarantine",
+        note=f"{_refused(tx)}, {kept} in quarantine",
     )
+
+
+def _refused(tx: Transaction) -> str:
+    """Say how often somebody was turned away, and who was the last."""
+    refused = tx.session.execute(sa.select(sa.func.sum(RefusalRow.times))).scalar() or 0
+    if not refused:
+        return "0 refused"
+    last = tx.session.execute(sa.select(RefusalRow).order_by(RefusalRow.last_at.desc()).limit(1)).scalar_one()
+    return f"{refused} refused (last: {last.calling_ae or 'somebody'} from {last.peer_address}, {last.cause})"
 
 
 def _complete(tx: Transaction) -> LinkState:

@@ -66,6 +66,15 @@ def begin_revision(
     return revision
 
 
+def mark_decided(tx: Transaction, revision: tuple[StudyInstanceUID, int], now: datetime) -> None:
+    """Say that the rules have looked at a revision."""
+    tx.session.execute(
+        sa.update(RevisionRow)
+        .where(RevisionRow.study_instance_uid == revision[0], RevisionRow.number == revision[1])
+        .values(decided_at=now)
+    )
+
+
 def keep_rule_set(tx: Transaction, version: str, document: dict[str, object], now: datetime) -> None:
     """Keep a rule-set version for replay; the same version again changes nothing."""
     insert_new(tx, RuleSetRow, version=version, document=document, at=now)

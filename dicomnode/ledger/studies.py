@@ -187,7 +187,7 @@ def list_instances(
     ordered = query.order_by(
         InstanceRow.series_instance_uid, InstanceRow.instance_number.nulls_last(), InstanceRow.sop_instance_uid
     )
-    return tuple(_stored(row) for row in tx.session.execute(ordered).scalars())
+    return tuple(stored_instance(row) for row in tx.session.execute(ordered).scalars())
 
 
 def find_instance(tx: Transaction, sop_instance_uid: str) -> StoredInstance:
@@ -197,7 +197,7 @@ def find_instance(tx: Transaction, sop_instance_uid: str) -> StoredInstance:
     ).scalar_one_or_none()
     if row is None:
         raise NotInLedger("no instance of this UID")
-    return _stored(row)
+    return stored_instance(row)
 
 
 def find_instances(
@@ -210,11 +210,12 @@ def find_instances(
         rows = tx.session.execute(
             sa.select(InstanceRow).where(InstanceRow.sop_instance_uid.in_(some), InstanceRow.in_use)
         ).scalars()
-        found |= {one.sop_instance_uid: one for one in map(_stored, rows)}
+        found |= {one.sop_instance_uid: one for one in map(stored_instance, rows)}
     return found
 
 
-def _stored(row: InstanceRow) -> StoredInstance:
+def stored_instance(row: InstanceRow | sa.Row[*tuple[Any, ...]]) -> StoredInstance:
+    """Read an instance's row, or a row of at least those columns, as the domain's value."""
     return StoredInstance(
         study_instance_uid=StudyInstanceUID(row.study_instance_uid),
         series_instance_uid=SeriesInstanceUID(row.series_instance_uid),

@@ -35,6 +35,11 @@ class StudyRow(Base):
     """One study: how many received instances are in use, and how many of them the last revision saw."""
 
     __tablename__ = "study"
+    # Hashed, because PostgreSQL refuses a row whose text is too long for an ordered index.
+    __table_args__ = (
+        sa.Index("ix_study_patient_id", "patient_id", postgresql_using="hash"),
+        sa.Index("ix_study_accession_number", "accession_number", postgresql_using="hash"),
+    )
 
     study_instance_uid: Mapped[str] = mapped_column(UID, primary_key=True)
     patient_id: Mapped[str] = mapped_column(sa.Text, default="")
@@ -47,6 +52,8 @@ class StudyRow(Base):
     instances: Mapped[int]
     complete_instances: Mapped[int] = mapped_column(default=0)
     revision: Mapped[int] = mapped_column(default=0)
+    held: Mapped[str | None] = mapped_column(sa.Text)
+    """Why a person wants it kept; null where retention may decide."""
 
 
 class SeriesRow(Base):
@@ -68,6 +75,8 @@ class InstanceRow(Base):
     __tablename__ = "instance"
     __table_args__ = (
         sa.UniqueConstraint("sop_instance_uid", "digest"),
+        # Lists count the instances of each series of many studies: with all three columns no row has to be read for it.
+        sa.Index("ix_instance_place", "study_instance_uid", "series_instance_uid", "in_use"),
         sa.Index(
             "one_in_use",
             "sop_instance_uid",
@@ -79,7 +88,7 @@ class InstanceRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     sop_instance_uid: Mapped[str] = mapped_column(UID)
-    study_instance_uid: Mapped[str] = mapped_column(UID, index=True)
+    study_instance_uid: Mapped[str] = mapped_column(UID)
     series_instance_uid: Mapped[str] = mapped_column(UID, index=True)
     sop_class_uid: Mapped[str] = mapped_column(UID)
     transfer_syntax_uid: Mapped[str] = mapped_column(UID)
@@ -95,6 +104,22 @@ class InstanceRow(Base):
     received_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class HeaderRow(Base):
+    """The header of one instance in the DICOM JSON Model, read once; it goes when the instance's row goes."""
+
+    __tablename__ = "header"
+
+    instance_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("instance.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    problem: Mapped[str] = mapped_column(sa.Text, default="")
+    """Why there is no header: its file could not be read."""
+    summary: Mapped[str | None] = mapped_column(sa.Text)
+    """What searches answer with, as JSON; it stands in front of the document, so that lists need not read that."""
+    document: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
+    """The whole header, as JSON that is compressed with zlib."""
+
+
 class RevisionRow(Base):
     """A study at a moment when it was taken to be complete."""
 
@@ -105,6 +130,7 @@ class RevisionRow(Base):
     instances: Mapped[int]
     evidence: Mapped[list[Any]]
     at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
 
 
 class RuleSetRow(Base):
@@ -198,16 +224,37 @@ class EventRow(Base):
 
 
 class RefusalRow(Base):
-    """An association or instance that was turned away, and why."""
+    """Who was turned away for which cause: one row however often it comes again, with its last words."""
 
     __tablename__ = "refusal"
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    at: Mapped[datetime] = mapped_column(index=True)
-    calling_ae: Mapped[str] = mapped_column(sa.String(16))
-    called_ae: Mapped[str] = mapped_column(sa.String(16))
-    peer_address: Mapped[str] = mapped_column(sa.String(64))
-    reason: Mapped[str] = mapped_column(sa.Text)
+    calling_ae: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    called_ae: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    peer_address: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    cause: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    said: Mapped[str] = mapped_column(sa.Text)
+    times: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class PeerRow(Base):
+    """A system that this node knows by its title, and how C-ECHO last went, from here and from there."""
+
+    __tablename__ = "peer"
+
+    ae_title: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    networks: Mapped[list[Any]]
+    host: Mapped[str | None] = mapped_column(sa.Text)
+    port: Mapped[int | None]
+    maximum_associations: Mapped[int | None]
+    description: Mapped[str] = mapped_column(sa.Text)
+    changed_at: Mapped[datetime]
+    echoed_at: Mapped[datetime | None]
+    echo_milliseconds: Mapped[float | None]
+    echo_failure: Mapped[str] = mapped_column(sa.Text, default="")
+    heard_at: Mapped[datetime | None]
+    heard_from: Mapped[str] = mapped_column(sa.String(64), default="")
 
 
 class QuarantineRow(Base):
@@ -267,6 +314,16 @@ class PerformedStepStudyRow(Base):
     sop_instance_uid: Mapped[str] = mapped_column(UID, primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(UID, primary_key=True, index=True)
     place: Mapped[int]
+
+
+class RemovalRow(Base):
+    """A file of the spool that no row names any more because retention decided so; it is still to be unlinked."""
+
+    __tablename__ = "removal"
+
+    path: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(UID)
+    at: Mapped[datetime]
 
 
 class ExecutorRow(Base):

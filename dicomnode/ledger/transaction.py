@@ -1,7 +1,7 @@
 """One engine, one kind of transaction: every change of the ledger goes through here."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,6 +35,7 @@ class Ledger:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = _sqlite_engine(url) if url.startswith("sqlite") else _postgresql_engine(url)
+        self._closers: list[Callable[[], None]] = []
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -46,8 +47,14 @@ class Ledger:
             cause = getattr(error, "orig", None) or error
             raise LedgerUnavailable(f"the database did not take the change ({type(cause).__name__})") from error
 
+    def at_close(self, verb: Callable[[], None]) -> None:
+        """Have something done before the connections are given back: whoever holds one of its own leaves it then."""
+        self._closers.append(verb)
+
     def close(self) -> None:
         """Give back all connections."""
+        for verb in self._closers:
+            verb()
         self.engine.dispose()
 
 
@@ -96,13 +103,16 @@ def insert_new(tx: Transaction, table: type[Any], **values: Any) -> bool:  # noq
 @lru_cache
 def _insert_statement(dialect: str, table: Any, columns: tuple[str, ...]) -> sa.Executable:  # noqa: ANN401  a table's class
     """Build an insertion once for all rows of a kind: building it costs more than the database needs for it."""
+    named = insert_into(dialect, table).values({column: sa.bindparam(column) for column in columns})
+    return cast(sa.Executable, named.on_conflict_do_nothing().returning(*table.__table__.primary_key))
+
+
+def insert_into(dialect: str, table: Any) -> Any:  # noqa: ANN401  a table's class; the dialects' insertions share no type
+    """Begin an insertion in the dialect of a database, which alone can say what a conflict means."""
     if dialect == "sqlite":
         from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415  one dialect per process
 
-        statement: Any = sqlite_insert(table.__table__)
-    else:
-        from sqlalchemy.dialects.postgresql import insert as postgresql_insert  # noqa: PLC0415
+        return sqlite_insert(table.__table__)
+    from sqlalchemy.dialects.postgresql import insert as postgresql_insert  # noqa: PLC0415
 
-        statement = postgresql_insert(table.__table__)
-    named = statement.values({column: sa.bindparam(column) for column in columns})
-    return cast(sa.Executable, named.on_conflict_do_nothing().returning(*table.__table__.primary_key))
+    return postgresql_insert(table.__table__)

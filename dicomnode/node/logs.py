@@ -5,6 +5,7 @@ import sys
 import warnings
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 
 def write_logs(level: int) -> None:
@@ -20,7 +21,8 @@ def write_logs(level: int) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                # Without the frames' variables: they hold bytes of data sets.
+                structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
                 structlog.processors.JSONRenderer(),
             ],
         )

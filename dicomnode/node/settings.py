@@ -3,11 +3,11 @@
 import json
 from enum import StrEnum
 from importlib.resources import files
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,7 +15,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from dicomnode.domain.door import UnknownPeers
 from dicomnode.domain.errors import InvalidSettings, InvalidValue
+from dicomnode.domain.tls import CallingTls, ClientCertificate, KeyPair, ListeningTls
 from dicomnode.domain.uids import AETitle
 
 DEFAULT_FILE = Path("dicomnode.toml")
@@ -46,6 +48,74 @@ AETitleText = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+class ListenerTlsSettings(BaseModel):
+    """How a listener shows who it is, and whom it believes; every file in PEM."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    certificate: Path = Field(description="The certificate of this node, followed by those between it and its root.")
+    key: Path = Field(description="Its private key, without a passphrase.")
+    trusted: Path | None = Field(default=None, description="The authorities whose certificates are believed.")
+    client_certificate: ClientCertificate = Field(
+        default=ClientCertificate.REQUIRED, description="Whether peers must, may or need not show a certificate."
+    )
+
+    @model_validator(mode="after")
+    def _knows_whom_to_believe(self) -> Self:
+        if self.trusted is None and self.client_certificate is not ClientCertificate.NONE:
+            raise ValueError('peers show certificates, but `trusted` is left out (or set client_certificate = "none")')
+        return self
+
+    @property
+    def value(self) -> ListeningTls:
+        """The same in the domain's terms."""
+        return ListeningTls(
+            pair=KeyPair(certificate=self.certificate, key=self.key),
+            trusted=self.trusted,
+            client_certificate=self.client_certificate,
+        )
+
+
+class ListenerSettings(BaseModel):
+    """One address to listen on for DICOM."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    port: Port = Field(description="2762 is registered for DICOM under TLS, 104 and 11112 for plain DICOM.")
+    tls: ListenerTlsSettings | None = Field(default=None, description="Left out: connections are plain.")
+
+    @property
+    def name(self) -> str:
+        """How an operator recognises it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class DestinationTlsSettings(BaseModel):
+    """How a destination is reached under TLS; every file in PEM."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trusted: Path = Field(description="The authorities that the destination's certificate may come from.")
+    certificate: Path | None = Field(default=None, description="What this node shows where it is asked.")
+    key: Path | None = None
+    check_host_name: bool = Field(default=True, description="Whether the certificate must name the host.")
+
+    @model_validator(mode="after")
+    def _has_both_or_neither(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a certificate needs its key: give both, or neither")
+        return self
+
+    @property
+    def value(self) -> CallingTls:
+        """The same in the domain's terms."""
+        pair = None
+        if self.certificate is not None and self.key is not None:
+            pair = KeyPair(certificate=self.certificate, key=self.key)
+        return CallingTls(trusted=self.trusted, pair=pair, check_host_name=self.check_host_name)
+
+
 class DestinationSettings(BaseModel):
     """One place that derived series are sent to."""
 
@@ -58,16 +128,9 @@ class DestinationSettings(BaseModel):
     dicomweb_url: str | None = Field(
         default=None, description="Where to ask by QIDO-RS whether everything arrived; left out: nobody asks."
     )
-
-
-class PeerSettings(BaseModel):
-    """One system that may ask for storage commitment, and where it listens for the reports."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    ae_title: AETitleText
-    host: str
-    port: Port
+    tls: DestinationTlsSettings | None = Field(
+        default=None, description="Left out: C-STORE goes over a plain connection."
+    )
 
 
 class Settings(BaseSettings):
@@ -84,13 +147,23 @@ class Settings(BaseSettings):
     ae_title: AETitleText = Field(default="DICOMNODE", description="Called AE title of this node.")
     dicom_host: str = Field(default="127.0.0.1", description="Address to listen on for DICOM.")
     dicom_port: Port = 11112
-    calling_ae: tuple[AETitleText, ...] = Field(default=(), description="Who may send; empty lets anyone in.")
-    networks: tuple[IPv4Network | IPv6Network, ...] = Field(
-        default=(), description="From where senders may come; empty lets any address in."
+    plain_listener: bool = Field(
+        default=True, description="Whether this node listens at dicom_host and dicom_port; false: at `listeners` alone."
     )
-    maximum_associations: int = Field(default=64, ge=1)
-    peers: tuple[PeerSettings, ...] = Field(
-        default=(), description="Who may ask for storage commitment, and where each listens for the report."
+    listeners: tuple[ListenerSettings, ...] = Field(
+        default=(), description="Further addresses to listen on for DICOM, plain or under TLS."
+    )
+    unknown_peers: UnknownPeers | None = Field(
+        default=None,
+        description="Whether calling AE titles that are no peer (`dicomnode peer list`) come in: admit or refuse; "
+        "left out: only as long as this node listens on loopback alone.",
+    )
+    maximum_associations: int = Field(
+        default=64, ge=1, description="So many associations are open at a time, over all receivers of this host."
+    )
+    receivers: int = Field(default=2, ge=1, le=64, description="So many processes receive, at the same addresses.")
+    maximum_instance_gib: float = Field(
+        default=8, gt=0, description="No instance is taken that is larger; Pixel Data alone can have 4 GiB."
     )
 
     quiet_seconds: float = Field(
@@ -124,10 +197,46 @@ class Settings(BaseSettings):
     )
     refuse_free_gib: float = Field(default=1, ge=0, description="… or than this, whichever is less.")
 
+    keep_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="The images of a study leave this node so many days after the last of them came, when all that was "
+        "made of them is delivered; left out: nothing is removed by age.",
+    )
+    make_room: bool = Field(
+        default=False,
+        description="Whether they may leave sooner, the oldest first, while the first page warns about the disk.",
+    )
+
     device: str = Field(default="cpu", description="Where models run: cpu, cuda:0, …")
     model_seconds: float = Field(default=900, gt=0, description="Longest time for one derivation.")
     lease_seconds: float = Field(default=30, gt=1, description="A worker silent for so long is taken to be dead.")
     history_days: float = Field(default=30, gt=0, description="How long the engine keeps rows of finished jobs.")
+
+    @model_validator(mode="after")
+    def _listen_once(self) -> Self:
+        """Refuse the same address twice: the kernel would share the connections out between plain and TLS."""
+        taken = [listener.name for listener in self.all_listeners if listener.port]
+        if len(set(taken)) < len(taken):
+            raise ValueError("two listeners on one address")
+        if not self.all_listeners:
+            raise ValueError("no listener: plain_listener is off, and `listeners` names none")
+        return self
+
+    @property
+    def strangers(self) -> UnknownPeers:
+        """What becomes of titles that are no peer."""
+        if self.unknown_peers is not None:
+            return self.unknown_peers
+        is_reached_from_outside = not all(_is_loopback(listener.host) for listener in self.all_listeners)
+        return UnknownPeers.REFUSE if is_reached_from_outside else UnknownPeers.ADMIT
+
+    @property
+    def all_listeners(self) -> tuple[ListenerSettings, ...]:
+        """All addresses that this node listens on for DICOM, the plain one first."""
+        if not self.plain_listener:
+            return self.listeners
+        return (ListenerSettings(host=self.dicom_host, port=self.dicom_port), *self.listeners)
 
     @property
     def database_url(self) -> str:
@@ -157,6 +266,14 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
 
 
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on this host."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def read_settings(file: Path | None = None, **overrides: object) -> Settings:
     """Read the settings from a file (default: `dicomnode.toml` here, if there is one) and the environment.
 
@@ -171,13 +288,18 @@ def read_settings(file: Path | None = None, **overrides: object) -> Settings:
     try:
         settings = FromFile(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
+        problems = "; ".join(": ".join([*_place(found["loc"]), found["msg"]]) for found in error.errors())
         raise InvalidSettings(problems) from error
     except ValueError as error:
         raise InvalidSettings(f"the settings file cannot be read: {error}") from error
     if not settings.web_host.is_loopback:
         raise InvalidSettings("web_host: the pages have no login yet, so they may only be served on loopback")
     return settings
+
+
+def _place(location: tuple[int | str, ...]) -> list[str]:
+    """Name the setting that is wrong, where it is a single one."""
+    return [".".join(map(str, location))] if location else []
 
 
 def as_environment(settings: Settings) -> dict[str, str]:

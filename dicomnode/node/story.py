@@ -13,7 +13,14 @@ from dicomnode.domain.study import StudyFacts
 from dicomnode.ledger.studies import DecisionRecord, DerivationRecord
 from dicomnode.ledger.timeline import Event
 
-_STATE_STYLES = {"done": "green", "running": "cyan", "waiting": "yellow", "conflict": "yellow"}
+_STATE_STYLES = {
+    "done": "green",
+    "running": "cyan",
+    "waiting": "yellow",
+    "conflict": "yellow",
+    "held": "yellow",
+    "removed": "dim",
+}
 _SHOWN_FACTS = ("Modality", "Weighting", "Orientation", "NumberOfInstances", "BodyPartExamined", "ContrastEnhanced")
 
 

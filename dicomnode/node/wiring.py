@@ -11,13 +11,10 @@ from typing import IO
 
 from dicomnode.dicomweb.client import DicomwebClient
 from dicomnode.dicomweb.intake import Intake
-from dicomnode.dimse.commitment import CommitmentReportSender, StorageCommitmentSCP
-from dicomnode.dimse.mpps import PerformedStepSCP
+from dicomnode.dimse.commitment import CommitmentReportSender
 from dicomnode.dimse.presentation import accepted_contexts, storage_sop_classes
-from dicomnode.dimse.storage_scp import Listening, StorageSCP
 from dicomnode.dimse.storage_scu import StorageSCU
-from dicomnode.domain.association import Door
-from dicomnode.domain.capacity import Watermark
+from dicomnode.dimse.verification import VerificationSCU
 from dicomnode.domain.delivery import Endpoint
 from dicomnode.domain.errors import InvalidSettings
 from dicomnode.domain.ports import Clock
@@ -30,11 +27,12 @@ from dicomnode.engine.worker import QueueLimit, Step, Worker, migrate_engine
 from dicomnode.imaging.assembly import assemble_file
 from dicomnode.imaging.fact_catalogue import fact_catalogue
 from dicomnode.journey.archive import LedgerArchive
-from dicomnode.journey.commit import CommitmentIntake, Committing, Reporting
+from dicomnode.journey.commit import Committing, Reporting
 from dicomnode.journey.complete import Completion
 from dicomnode.journey.decide import Deciding
 from dicomnode.journey.deliver import Delivering, Outlet
 from dicomnode.journey.derive import Deriving, SynthesisPlace
+from dicomnode.journey.index import Indexing
 from dicomnode.journey.jobs import (
     COMMIT,
     COMMIT_QUEUE,
@@ -46,15 +44,18 @@ from dicomnode.journey.jobs import (
     deliver_queue,
 )
 from dicomnode.journey.operator import Operator
-from dicomnode.journey.perform import Performing
-from dicomnode.journey.receive import Receiving
+from dicomnode.journey.peers import PeerBook
 from dicomnode.journey.reconcile import Reconciling
+from dicomnode.journey.retain import STEP_SECONDS
 from dicomnode.ledger.schema import migrate
 from dicomnode.ledger.transaction import Ledger
+from dicomnode.node.certificates import certificate_files, log_certificates
+from dicomnode.node.receivers import Receivers, no_receiver, prepare_receivers
+from dicomnode.node.receiving import reception, spool_space
+from dicomnode.node.retaining import retention
 from dicomnode.node.settings import DestinationSettings, Role, Settings
 from dicomnode.node.web_server import WebServer
 from dicomnode.rules.ruleset import RuleSet, read_rule_set
-from dicomnode.spool.space import SpoolSpace
 from dicomnode.spool.store import Spool
 from dicomnode.synthesis.registry import Registry
 from dicomnode.web.app import create_app
@@ -64,7 +65,7 @@ _logger = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 1.0
 _GIB = 2**30
-_RETENTION_SECONDS = 3600.0
+_HISTORY_SECONDS = 3600.0
 _WORKING_ROLES = frozenset({Role.WORK, Role.GPU})
 
 
@@ -76,21 +77,26 @@ class Node:
         self.roles = frozenset(settings.roles)
         self._clock = clock
         self._stoppers: list[Callable[[], object]] = []
+        self._receivers: Receivers | None = None
         self._executor_id = f"{socket.gethostname()}:{'+'.join(sorted(self.roles))}:{uuid.uuid4().hex[:12]}"
         self._lease = timedelta(seconds=settings.lease_seconds)
 
     def start(self) -> None:
         """Bring up what the roles need, each room after those it stands on; raises InvalidSettings."""
+        if Role.RECEIVE in self.roles:
+            prepare_receivers()
         self.settings.data.mkdir(parents=True, exist_ok=True)
+        log_certificates(self.settings, self._clock)
         alone = self._lock_data_folder()
         ledger = Ledger(self.settings.database_url)
         self._stoppers.append(ledger.close)
         migrate(ledger)
         spool = Spool(self.settings.spool)
         if alone:
-            spool.clear_incoming()
-            # The lock proves that nobody writes: what has no row now will never get one.
-            Reconciling(ledger, spool, self._clock).reconcile(settled=timedelta(0))
+            # The locks prove that nobody writes: what has no row now will never get one.
+            with no_receiver(self.settings.data):
+                spool.clear_incoming()
+                Reconciling(ledger, spool, self._clock).reconcile(settled=timedelta(0))
         if not self.roles & _WORKING_ROLES:
             migrate_engine(ledger)
         queues = Queues(ledger)
@@ -98,7 +104,7 @@ class Node:
         if self.roles & _WORKING_ROLES:
             self._start_working(ledger, spool, queues, alone=alone)
         if Role.RECEIVE in self.roles:
-            self._start_receiving(ledger, spool, queues)
+            self._start_receiving()
         if Role.WEB in self.roles:
             self._start_web(ledger, spool, queues)
 
@@ -108,6 +114,9 @@ class Node:
         Work in flight is abandoned as by a crash and taken up again at the next start: there is one way to recover,
         and it is used at every stop.
         """
+        # First, whatever else may take its time: a signal to the whole process group ends them, and none is to return.
+        if self._receivers is not None:
+            self._receivers.stop()
         while self._stoppers:
             self._stoppers.pop()()
 
@@ -147,7 +156,10 @@ class Node:
         if Role.WORK in self.roles:
             history = timedelta(days=self.settings.history_days)
             self._tick("complete", _SWEEP_SECONDS, completion.sweep)
-            self._tick("retention", _RETENTION_SECONDS, lambda: queues.forget_finished(self._clock.now() - history))
+            self._tick("index", _SWEEP_SECONDS, Indexing(ledger, spool, self._clock).sweep)
+            self._tick("history", _HISTORY_SECONDS, lambda: queues.forget_finished(self._clock.now() - history))
+            retaining = retention(self.settings, ledger, spool, self._clock, spool_space(self.settings))
+            self._tick("retention", STEP_SECONDS, retaining.step)
 
     def _steps(self, ledger: Ledger, spool: Spool, queues: Queues) -> dict[str, Step]:
         """Build the steps that this process's roles can be asked for."""
@@ -160,7 +172,6 @@ class Node:
             )
             reporting = Reporting(
                 reporter=CommitmentReportSender(AETitle(self.settings.ae_title)),
-                peers=peers(self.settings),
                 give_up_after=self.settings.delivery_attempts,
             )
             steps[COMMIT] = Committing(ledger, spool, self._clock, reporting)
@@ -183,53 +194,41 @@ class Node:
             ]
         return tuple(limits)
 
-    def _start_receiving(self, ledger: Ledger, spool: Spool, queues: Queues) -> None:
-        settings = self.settings
-        door = Door(
-            called_ae=(AETitle(settings.ae_title),),
-            calling_ae=tuple(AETitle(title) for title in settings.calling_ae),
-            networks=settings.networks,
-        )
-        listening = Listening(
-            host=settings.dicom_host,
-            port=settings.dicom_port,
-            door=door,
-            maximum_associations=settings.maximum_associations,
-            capacity=spool_space(settings),
-        )
-        services = (
-            StorageCommitmentSCP(CommitmentIntake(ledger, queues, self._clock, peers(settings))),
-            PerformedStepSCP(Performing(ledger, self._clock)),
-        )
-        listener = StorageSCP(listening, self._reception(ledger, spool), services)
-        listener.start()
-        self._stoppers.append(listener.stop)
+    def _start_receiving(self) -> None:
+        """Receive in processes of their own, so that pages and work never keep a sender waiting."""
+        receivers = Receivers(self.settings)
+        receivers.start()
+        self._receivers = receivers
 
     def _start_web(self, ledger: Ledger, spool: Spool, queues: Queues) -> None:
         settings = self.settings
+        listener = settings.all_listeners[0]
         site = Site(
             ledger=ledger,
             archive=LedgerArchive(ledger, spool),
             operator=Operator(ledger, queues, self._clock),
+            peers=PeerBook(ledger, self._clock, VerificationSCU(AETitle(settings.ae_title))),
             clock=self._clock,
             lease=self._lease,
-            listener=Listener(ae_title=AETitle(settings.ae_title), host=settings.dicom_host, port=settings.dicom_port),
+            listener=Listener(
+                ae_title=AETitle(settings.ae_title),
+                host=listener.host,
+                port=listener.port,
+                is_under_tls=listener.tls is not None,
+            ),
             version=version("dicomnode"),
             capacity=spool_space(settings),
+            certificates=certificate_files(settings, self._clock),
             intake=self._intake(ledger, spool) if Role.RECEIVE in self.roles else None,
         )
         server = WebServer(create_app(site), str(settings.web_host), settings.web_port)
         server.start()
         self._stoppers.append(server.stop)
 
-    def _reception(self, ledger: Ledger, spool: Spool) -> Receiving:
-        """Take instances from whichever listener, as long as there is room."""
-        return Receiving(ledger, spool, self._clock, spool_space(self.settings))
-
     def _intake(self, ledger: Ledger, spool: Spool) -> Intake:
         """Take over DICOMweb what the listener takes."""
         return Intake(
-            reception=self._reception(ledger, spool),
+            reception=reception(self.settings, ledger, spool, self._clock),
             called_ae=AETitle(self.settings.ae_title),
             sop_classes=frozenset(storage_sop_classes()),
             transfer_syntaxes=frozenset(
@@ -258,23 +257,6 @@ def load_rules(settings: Settings) -> RuleSet:
     return rules
 
 
-def peers(settings: Settings) -> Mapping[AETitle, Endpoint]:
-    """Say where each configured peer listens."""
-    titles = {AETitle(peer.ae_title): peer for peer in settings.peers}
-    return {
-        title: Endpoint(name=title, ae_title=title, host=peer.host, port=peer.port) for title, peer in titles.items()
-    }
-
-
-def spool_space(settings: Settings) -> SpoolSpace:
-    """Watch the disk of the spool from the marks in the settings."""
-    return SpoolSpace(
-        settings.spool,
-        warn=Watermark(percent=settings.warn_free_percent, size=settings.warn_free_gib * _GIB),
-        refuse=Watermark(percent=settings.refuse_free_percent, size=settings.refuse_free_gib * _GIB),
-    )
-
-
 def outlets(settings: Settings) -> Mapping[str, Outlet]:
     """Build the configured destinations."""
     calling = AETitle(settings.ae_title)
@@ -289,6 +271,7 @@ def endpoint(place: DestinationSettings) -> Endpoint:
         host=place.host,
         port=place.port,
         dicomweb_url=place.dicomweb_url,
+        tls=place.tls.value if place.tls else None,
     )
 
 

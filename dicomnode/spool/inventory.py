@@ -1,6 +1,5 @@
 """What lies in the spool: its durable files listed, held against their names, and moved between its rooms."""
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -8,12 +7,12 @@ from datetime import datetime
 from pathlib import Path
 
 from dicomnode.domain.errors import NotInLedger, SpoolFull
+from dicomnode.spool.digest import file_digest
 from dicomnode.spool.store import Kept, Spool, sync_directory
 
 INSTANCES, QUARANTINE = "instances", "quarantine"
 
 _NAME = re.compile(r"[0-9a-f]{64}\.dcm")
-_CHUNK_BYTES = 1 << 20
 
 
 def kept_files(spool: Spool, room: str) -> Iterator[str]:
@@ -27,23 +26,19 @@ def kept_files(spool: Spool, room: str) -> Iterator[str]:
 
 
 def digest_in_name(path: str) -> str:
-    """Read from a file's path which SHA-256 its bytes had when they were kept."""
+    """Read from a file's path which digest its bytes had when they were kept."""
     return Path(path).stem
 
 
 def is_intact(spool: Spool, path: str) -> bool:
-    """Read the whole file and say whether its bytes still have the SHA-256 in its name; a file that is gone has."""
-    digest = hashlib.sha256()
+    """Read the whole file and say whether its bytes still have the digest in its name; a file that is gone has."""
     try:
-        with (spool.root / path).open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
+        return file_digest(spool.root / path) == digest_in_name(path)
     except FileNotFoundError:
         return True
     except OSError:
         # EIO: the disk itself no longer gives the bytes back.
         return False
-    return digest.hexdigest() == digest_in_name(path)
 
 
 def has_settled(spool: Spool, path: str, before: datetime) -> bool:

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from dicomnode.dicomweb.service import dicomweb_service
 from dicomnode.domain.errors import DicomnodeError
+from dicomnode.web.api import create_api
 from dicomnode.web.compare import ComparePage
 from dicomnode.web.guard import Guard
 from dicomnode.web.pages import Pages
@@ -21,6 +22,7 @@ from dicomnode.web.rendering import Renderer
 from dicomnode.web.site import Site
 
 _DICOMWEB = "/dicom-web"
+_API = "/api"
 _BROKEN = "Something broke inside the node; the log says where."
 _REPORT = "Try again; if it stays, report it as a defect of the node with the time and the address of this page."
 
@@ -29,10 +31,11 @@ def create_app(site: Site) -> FastAPI:
     """Make the application that serves a node's pages and its DICOMweb; it answers on loopback only."""
     app = FastAPI(title="dicomnode", docs_url=None, redoc_url=None, openapi_url=None)
     renderer = Renderer(site)
-    app.add_middleware(Guard, programs_post_to=(f"{_DICOMWEB}/studies",))
+    app.add_middleware(Guard, programs_post_to=(f"{_DICOMWEB}/studies", f"{_API}/"))
     app.include_router(Pages(site, renderer).router())
     app.include_router(ComparePage(site, renderer).router())
     app.mount(_DICOMWEB, dicomweb_service(site.archive, site.intake))
+    app.mount(_API, create_api(site.peers, site.version))
     app.mount("/static", StaticFiles(directory=Path(str(files("dicomnode.web") / "static"))))
     for error, handler in _handlers(renderer).items():
         app.add_exception_handler(error, handler)

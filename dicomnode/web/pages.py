@@ -1,6 +1,7 @@
 """The pages: now, studies, one study; and its buttons."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import quote, unquote
 
@@ -8,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from dicomnode.domain.capacity import Capacity, DiskLevel
+from dicomnode.domain.tls import CertificateState
 from dicomnode.domain.uids import StudyInstanceUID
 from dicomnode.ledger.links import LinkState, link_states
 from dicomnode.ledger.studies import list_studies
@@ -47,6 +49,8 @@ class Pages:
             studies = list_studies(tx, limit=_RECENT)
         if self._site.capacity is not None:
             links += (_disk(self._site.capacity, links),)
+        if self._site.certificates is not None:
+            links += tuple(_certificate(state, self._site.clock.now()) for state in self._site.certificates.states())
         lines = [(_TITLES.get(link.name, link.name.capitalize()), _state_word(link), link) for link in links]
         return self._renderer.page("now.html", here="now", lines=lines, studies=studies)
 
@@ -107,6 +111,18 @@ def _disk(capacity: Capacity, links: Sequence[LinkState]) -> LinkState:
         oldest_waiting_at=None,
         last_success_at=next(link.last_success_at for link in links if link.name == "receive"),
         note=f"{found.free / _GIB:.1f} of {found.total / _GIB:.1f} GiB free{advice[found.level]}",
+    )
+
+
+def _certificate(found: CertificateState, now: datetime) -> LinkState:
+    """Describe a certificate; one that is valid is so now."""
+    return LinkState(
+        name=f"certificate of {found.used_by}",
+        state=found.level(now),
+        waiting=0,
+        oldest_waiting_at=None,
+        last_success_at=now if found.expires_at is not None else None,
+        note=found.in_words(now),
     )
 
 

@@ -8,7 +8,9 @@ from dicomnode.dicomweb.intake import Intake
 from dicomnode.domain.archive import Archive
 from dicomnode.domain.capacity import Capacity
 from dicomnode.domain.ports import Clock
+from dicomnode.domain.tls import Certificates
 from dicomnode.domain.uids import AETitle
+from dicomnode.journey.peers import PeerBook
 from dicomnode.ledger.transaction import Ledger
 
 
@@ -31,6 +33,7 @@ class Listener:
     ae_title: AETitle
     host: str
     port: int
+    is_under_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +43,14 @@ class Site:
     ledger: Ledger
     archive: Archive
     operator: Operator
+    peers: PeerBook
     clock: Clock
     lease: timedelta
     listener: Listener
     version: str
     capacity: Capacity | None = None
     """Tells how much room the spool's disk has left; left out: the first page has no line about it."""
+    certificates: Certificates | None = None
+    """Tells how long the node's certificates are valid, a line for each on the first page."""
     intake: Intake | None = None
     """Takes instances over DICOMweb, where this process receives."""

@@ -19,6 +19,7 @@ VIOLATIONS = {
     "pydicom only in imaging and dimse": ("dicomnode/web/broken.py", "import pydicom\n"),
     "highdicom and SimpleITK only in imaging": ("dicomnode/synthesis/broken.py", "import highdicom\n"),
     "SQLAlchemy and Alembic only in ledger and engine": ("dicomnode/node/broken.py", "import sqlalchemy\n"),
+    "cryptography only in dimse": ("dicomnode/web/broken_too.py", "import cryptography\n"),
     "DBOS and pebble only in engine": ("dicomnode/ledger/broken.py", "import dbos\n"),
     "imports torch nowhere": ("dicomnode/imaging/broken.py", "import torch\n"),
     "The web framework only in web": ("dicomnode/spool/broken.py", "import fastapi\n"),

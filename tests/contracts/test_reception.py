@@ -111,8 +111,3 @@ def test_the_same_instance_may_be_offered_again(
         sink.accept()
         sink.discard()
     assert holds(offered.sop_instance_uid)
-
-
-def test_a_refusal_can_be_recorded(reception: tuple[Reception, Holds]) -> None:
-    receives, _holds = reception
-    receives.refused(PEER, "called AE title OTHER is not one of this node's")

@@ -40,6 +40,12 @@ def test_transfer_syntaxes_come_best_first(header: str | None, expected: list[st
     assert transfer_syntaxes(header, OCTETS) == tuple(expected)
 
 
+@pytest.mark.parametrize("header", [";;;", ";q=1", ",;,"])
+def test_a_range_without_a_type_fits_nothing(header: str) -> None:
+    with pytest.raises(NotAcceptable):
+        require_json(header)
+
+
 @pytest.mark.parametrize("header", ["application/json", 'multipart/related; type="image/jls"', "image/jpeg"])
 def test_other_parts_are_refused(header: str) -> None:
     with pytest.raises(NotAcceptable, match="multipart/related"):

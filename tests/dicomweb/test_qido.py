@@ -143,6 +143,18 @@ def test_the_series_of_a_study_and_which_of_them_are_synthetic(browser: Browser)
     assert found(browser, "/studies/1.2.3/series") == []
 
 
+def test_further_attributes_come_where_they_are_asked_for(browser: Browser) -> None:
+    path = f"/studies/{uid('study')}/series"
+    asked = found(browser, f"{path}?includefield=Manufacturer&includefield=00080020,SliceThickness,nonsense")
+    assert [(answer["00080070"]["Value"], answer["00080020"]["Value"]) for answer in asked[:2]] == [
+        (["Maker"], ["20260301"])
+    ] * 2
+    assert "00180050" not in asked[0]
+    everything = found(browser, f"{path}/{uid('study', 't1')}/instances?includefield=all&limit=1")
+    assert everything[0]["00180050"]["Value"] == [3]
+    assert "7FE00010" not in everything[0]
+
+
 def test_series_of_all_studies_come_with_their_study(browser: Browser) -> None:
     series = found(browser, "/series?Modality=CT")
     assert uids(series, SERIES_UID) == [uid("other", "only")]

@@ -12,9 +12,10 @@ from pynetdicom.presentation import build_context
 from dicomnode.dimse.reactor import steady
 from dicomnode.dimse.sockets import SendingEntity
 from dicomnode.dimse.storage_scp import Listening, StorageSCP
-from dicomnode.domain.association import Door
+from dicomnode.domain.door import Door
 from dicomnode.domain.uids import AETitle
 from tests.dimse.instances import EXPLICIT_LITTLE_ENDIAN, MR_IMAGE_STORAGE
+from tests.dimse.porter import Porter
 from tests.dimse.shelf import Shelf
 
 NODE = AETitle("NODE")
@@ -26,16 +27,19 @@ class Listeners:
     def __init__(self, reception: Shelf) -> None:
         self._reception = reception
         self._running: dict[str, StorageSCP] = {}
+        self.porters: dict[StorageSCP, Porter] = {}
 
-    def listen(self, **settings: Any) -> StorageSCP:
+    def listen(self, maximum_associations: int = 64, **settings: Any) -> StorageSCP:
         """Give the listener of these settings (those of Door and Listening), starting it when it is the first time."""
-        name = repr(sorted(settings.items()))
+        name = repr((maximum_associations, sorted(settings.items())))
         if name not in self._running:
-            door = {key: settings.pop(key) for key in ("called_ae", "calling_ae", "networks") if key in settings}
+            door = {key: settings.pop(key) for key in ("called_ae", "peers", "unknown_peers") if key in settings}
+            porter = Porter(Door(**{"called_ae": (NODE,), **door}), maximum_associations)
             where = {"host": "127.0.0.1", "port": 0, **settings}
-            scp = StorageSCP(Listening(door=Door(**{"called_ae": (NODE,), **door}), **where), self._reception)
+            scp = StorageSCP(Listening(ae_title=NODE, doorkeeper=porter, **where), self._reception)
             scp.start()
-            self._running[name] = scp
+            self._running[name], self.porters[scp] = scp, porter
+        self.porters[self._running[name]].clear()
         return self._running[name]
 
     def stop(self) -> None:
@@ -67,6 +71,12 @@ def shelf(lasting_shelf: Shelf) -> Shelf:
 def scp(listeners: Listeners) -> StorageSCP:
     """A listener that lets everyone in who knows its name."""
     return listeners.listen()
+
+
+@pytest.fixture
+def porter(listeners: Listeners, scp: StorageSCP) -> Porter:
+    """The doorkeeper of that listener."""
+    return listeners.porters[scp]
 
 
 @pytest.fixture(autouse=True)

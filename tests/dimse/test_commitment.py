@@ -13,8 +13,7 @@ from dicomnode.dimse.commitment import (
     CommitmentReportSender,
     StorageCommitmentSCP,
 )
-from dicomnode.dimse.storage_scp import Listening, StorageSCP
-from dicomnode.domain.association import Door
+from dicomnode.dimse.storage_scp import StorageSCP
 from dicomnode.domain.commitment import (
     CommitmentReport,
     CommitmentRequest,
@@ -36,6 +35,7 @@ from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID
 from tests.dimse.commitment_peer import Modality, ask, named, request
 from tests.dimse.conftest import NODE, associate
 from tests.dimse.instances import EXPLICIT_LITTLE_ENDIAN, MR_IMAGE_STORAGE, series_files
+from tests.dimse.porter import listening_at
 from tests.dimse.shelf import Shelf
 from tests.nodes import free_port
 
@@ -62,8 +62,7 @@ def lasting_desk() -> Desk:
 
 @pytest.fixture(scope="module")
 def port(lasting_desk: Desk) -> Iterator[int]:
-    listening = Listening(host="127.0.0.1", port=0, door=Door(called_ae=(NODE,)))
-    scp = StorageSCP(listening, Shelf(), [StorageCommitmentSCP(lasting_desk)])
+    scp = StorageSCP(listening_at(), Shelf(), [StorageCommitmentSCP(lasting_desk)])
     scp.start()
     yield scp.port
     scp.stop()
@@ -244,7 +243,7 @@ def test_a_host_that_nobody_knows_is_tried_again() -> None:
 def test_a_peer_of_another_name_is_left_to_a_person() -> None:
     with (
         Modality("OTHER").listening() as modality,
-        pytest.raises(DestinationRefused, match="rejected the association"),
+        pytest.raises(DestinationRefused, match="did not let NODE in: rejected for good"),
     ):
         sender().report(endpoint(modality.port), a_report())
 

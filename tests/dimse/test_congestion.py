@@ -7,23 +7,21 @@ import pytest
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicomnode.dimse.storage_scp import Listening, StorageSCP
-from dicomnode.domain.association import Door
-from dicomnode.domain.capacity import DiskLevel, DiskState
+from dicomnode.domain.door import Cause, Door, UnknownPeers
 from dicomnode.domain.errors import SpoolFull
+from dicomnode.domain.peer import Peer
 from dicomnode.domain.uids import AETitle
 from tests.dimse.conftest import NODE, associate
 from tests.dimse.instances import opaque_file
+from tests.dimse.porter import Porter
 from tests.dimse.shelf import Shelf
 
 
 class Room:
-    """Implements domain.capacity.Capacity: there is room until a test says that there is none."""
+    """There is room until a test says that there is none."""
 
     def __init__(self) -> None:
         self.is_full = False
-
-    def state(self) -> DiskState:
-        return DiskState(level=DiskLevel.FULL if self.is_full else DiskLevel.OK, free=0, total=1)
 
     def congestion(self) -> str | None:
         return "nothing is free" if self.is_full else None
@@ -35,9 +33,17 @@ def room() -> Room:
 
 
 @pytest.fixture
-def narrow_scp(shelf: Shelf, room: Room) -> Iterator[StorageSCP]:
-    door = Door(called_ae=(NODE,), calling_ae=(AETitle("SCANNER"),))
-    scp = StorageSCP(Listening(host="127.0.0.1", port=0, door=door, capacity=room), shelf)
+def strict_porter(room: Room) -> Porter:
+    scanner = Peer(ae_title=AETitle("SCANNER"))
+    door = Door(called_ae=(NODE,), peers={scanner.ae_title: scanner}, unknown_peers=UnknownPeers.REFUSE)
+    porter = Porter(door)
+    porter.congestion = room.congestion
+    return porter
+
+
+@pytest.fixture
+def narrow_scp(shelf: Shelf, strict_porter: Porter) -> Iterator[StorageSCP]:
+    scp = StorageSCP(Listening(host="127.0.0.1", port=0, ae_title=NODE, doorkeeper=strict_porter), shelf)
     scp.start()
     yield scp
     scp.stop()
@@ -52,7 +58,7 @@ def _rejection(port: int, **names: str) -> tuple[int | None, int | None, int | N
 
 
 def test_without_room_associations_are_rejected_for_now(
-    narrow_scp: StorageSCP, room: Room, shelf: Shelf, tmp_path: Path
+    narrow_scp: StorageSCP, room: Room, strict_porter: Porter, shelf: Shelf, tmp_path: Path
 ) -> None:
     inside = associate(narrow_scp.port)
     room.is_full = True
@@ -60,7 +66,9 @@ def test_without_room_associations_are_rejected_for_now(
     shelf.fails = {"open": SpoolFull("nothing is free")}
     answer = inside.send_c_store(Path(opaque_file(tmp_path, "one").file))
     assert (answer.Status, answer.ErrorComment) == (0xA700, "nothing is free")
-    assert shelf.refusals == []
+    assert [(refusal.cause, refusal.said) for _visitor, refusal in strict_porter.away] == [
+        (Cause.CONGESTION, "nothing is free")
+    ]
 
     room.is_full, shelf.fails = False, {}
     assert inside.send_c_store(Path(opaque_file(tmp_path, "two").file)).Status == 0

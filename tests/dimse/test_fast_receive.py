@@ -14,7 +14,7 @@ from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from dicomnode.dimse.presentation import VERIFICATION
 from dicomnode.dimse.storage_scp import StorageSCP
-from dicomnode.dimse.storage_scu import IMPLICIT_LITTLE_ENDIAN
+from tests.dimse.commitment_peer import IMPLICIT_LITTLE_ENDIAN
 from tests.dimse.conftest import associate
 from tests.dimse.instances import EXPLICIT_LITTLE_ENDIAN, MR_IMAGE_STORAGE, opaque_file
 from tests.dimse.shelf import Shelf

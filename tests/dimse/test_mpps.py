@@ -14,12 +14,12 @@ from pynetdicom.dimse_primitives import N_CREATE
 from pynetdicom.dsutils import encode
 
 from dicomnode.dimse.mpps import PERFORMED_PROCEDURE_STEP, PerformedStepSCP
-from dicomnode.dimse.storage_scp import Listening, StorageSCP
-from dicomnode.domain.association import Door
+from dicomnode.dimse.storage_scp import StorageSCP
 from dicomnode.domain.errors import DicomnodeError, DuplicateStep, LedgerUnavailable, NotInLedger, StepIsFinal
 from dicomnode.domain.mpps import PerformedStep, StepChange, StepState
-from tests.dimse.conftest import NODE, associate
+from tests.dimse.conftest import associate
 from tests.dimse.instances import EXPLICIT_LITTLE_ENDIAN
+from tests.dimse.porter import listening_at
 from tests.dimse.shelf import Shelf
 from tests.dimse.step_data_sets import PATIENT, STEP, a_series_item, an_end, begun
 
@@ -54,8 +54,7 @@ def lasting_book() -> StepBook:
 
 @pytest.fixture(scope="module")
 def port(lasting_book: StepBook) -> Iterator[int]:
-    listening = Listening(host="127.0.0.1", port=0, door=Door(called_ae=(NODE,)))
-    scp = StorageSCP(listening, Shelf(), [PerformedStepSCP(lasting_book)])
+    scp = StorageSCP(listening_at(), Shelf(), [PerformedStepSCP(lasting_book)])
     scp.start()
     yield scp.port
     scp.stop()

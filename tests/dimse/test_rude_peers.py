@@ -3,17 +3,21 @@
 import logging
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pynetdicom.association import Association
 
 from dicomnode.dimse.storage_scp import StorageSCP
+from dicomnode.domain.door import Cause
 from tests.dimse.conftest import Listeners, associate
 from tests.dimse.instances import opaque_file
+from tests.dimse.porter import Porter
 from tests.dimse.shelf import Shelf
 from tests.dimse.wire import (
     ABORTED,
@@ -91,6 +95,31 @@ NONSENSE = {
 }
 
 
+@pytest.mark.parametrize(
+    ("source", "reason", "said"),
+    [(0, 0, "the peer aborted: by the application"), (2, 6, "the peer aborted: by its upper layer: invalid PDU param")],
+)
+@pytest.mark.parametrize("is_inside", [False, True], ids=["before its request", "within its association"])
+def test_an_abort_by_the_peer_is_told_in_its_own_words(
+    scp: StorageSCP, porter: Porter, is_inside: bool, source: int, reason: int, said: str
+) -> None:
+    with _inside(scp.port) if is_inside else connect(scp.port) as connection:
+        connection.sendall(pdu(ABORTED, bytes((0, 0, source, reason))))
+        ((visitor, refusal),) = wait_for(lambda: porter.away)
+    assert visitor.calling_ae == ("RAW" if is_inside else "")
+    assert refusal.cause is Cause.ABORT
+    assert refusal.said.startswith(said)
+
+
+def test_who_only_knocks_costs_nothing_and_was_not_turned_away(scp: StorageSCP, porter: Porter) -> None:
+    """Load balancers do so every second: pynetdicom would keep a thread for each of them until a timer ends."""
+    before = threading.active_count()
+    for _ in range(5):
+        connect(scp.port).close()
+    wait_for(lambda: threading.active_count() <= before)
+    assert porter.away == []
+
+
 @pytest.mark.parametrize("said", BEGUN.values(), ids=BEGUN.keys())
 @pytest.mark.parametrize("leave", [socket.socket.close, _reset], ids=["closes", "resets"])
 def test_what_a_peer_that_breaks_off_had_begun_is_not_kept(
@@ -104,12 +133,17 @@ def test_what_a_peer_that_breaks_off_had_begun_is_not_kept(
 
 
 @pytest.mark.parametrize("said", NONSENSE.values(), ids=NONSENSE.keys())
-def test_nonsense_ends_its_own_connection_only(scp: StorageSCP, shelf: Shelf, tmp_path: Path, said: bytes) -> None:
+def test_nonsense_ends_its_own_connection_only_and_is_noted(
+    scp: StorageSCP, porter: Porter, shelf: Shelf, tmp_path: Path, said: bytes
+) -> None:
     with connect(scp.port) as connection:
         connection.sendall(said)
         connection.shutdown(socket.SHUT_WR)
         kind, _body = read_pdu(connection)
     assert kind in (0, ABORTED, REJECTED)
+    if kind == ABORTED:
+        _visitor, refusal = wait_for(lambda: porter.away)[0]
+        assert refusal.cause is Cause.PROTOCOL
     assert _serves(scp.port, shelf, tmp_path)
 
 
@@ -126,22 +160,26 @@ def test_nonsense_ends_its_own_connection_only(scp: StorageSCP, shelf: Shelf, tm
     ids=str,
 )
 def test_a_title_that_the_standard_does_not_allow_never_comes_in(
-    scp: StorageSCP, shelf: Shelf, tmp_path: Path, titles: dict[str, bytes]
+    scp: StorageSCP, porter: Porter, shelf: Shelf, tmp_path: Path, titles: dict[str, Any]
 ) -> None:
     with connect(scp.port) as connection:
         connection.sendall(association_request(**titles))
         kind, _body = read_pdu(connection)
     assert kind in (REJECTED, ABORTED)
+    visitor, refusal = wait_for(lambda: porter.away)[0]
+    expected = Cause.CALLED_AE if "called" in titles else Cause.CALLING_AE
+    assert refusal.cause is (expected if kind == REJECTED else Cause.PROTOCOL)
+    assert all(title.isascii() and title.isprintable() for title in (visitor.calling_ae, visitor.called_ae))
     assert _serves(scp.port, shelf, tmp_path)
 
 
-def test_another_called_title_is_rejected_on_the_wire_as_the_standard_says(scp: StorageSCP, shelf: Shelf) -> None:
+def test_another_called_title_is_rejected_on_the_wire_as_the_standard_says(scp: StorageSCP, porter: Porter) -> None:
     """PS3.8 Table 9-21: result 1, source 1, reason 7."""
     with connect(scp.port) as connection:
         connection.sendall(association_request(called=b"OTHER"))
         assert read_pdu(connection) == (REJECTED, b"\0\1\1\7")
         assert read_pdu(connection) == (0, b"")
-    wait_for(lambda: shelf.refusals)
+    wait_for(lambda: porter.away)
 
 
 @pytest.mark.parametrize("said", [b"", association_request()[:50]], ids=["nothing", "half a request"])
@@ -152,6 +190,10 @@ def test_a_peer_that_does_not_come_to_its_request_gives_its_place_back(
     with connect(scp.port) as silent:
         silent.sendall(said)
         _ends_in_time(silent)
+    visitor, refusal = wait_for(lambda: listeners.porters[scp].away)[0]
+    assert (visitor.peer_address, visitor.calling_ae, visitor.called_ae) == ("127.0.0.1", "", "")
+    assert refusal.cause is Cause.SILENCE
+    assert refusal.said == "it connected and sent no association request within 0.5 s"
     assert _serves(scp.port, shelf, tmp_path)
 
 
@@ -159,12 +201,14 @@ def test_a_peer_that_does_not_come_to_its_request_gives_its_place_back(
 def test_a_peer_that_falls_silent_gives_its_place_back(
     listeners: Listeners, shelf: Shelf, tmp_path: Path, said: bytes
 ) -> None:
-    scp = listeners.listen(maximum_associations=1, idle_seconds=0.5)
+    scp = listeners.listen(maximum_associations=1, idle_seconds=1.2)
     with _inside(scp.port) as silent:
         silent.sendall(said)
         _ends_in_time(silent)
         assert _serves(scp.port, shelf, tmp_path)
     assert len(shelf.accepted) == 1
+    silences = [visitor for visitor, refusal in listeners.porters[scp].away if refusal.cause is Cause.SILENCE]
+    assert [visitor.calling_ae for visitor in silences] == ["RAW"]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

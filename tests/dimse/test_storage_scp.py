@@ -4,8 +4,10 @@ import logging
 import socket
 import threading
 import time
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
@@ -14,8 +16,8 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicomnode.dimse.presentation import EXPLICIT_LITTLE_ENDIAN, VERIFICATION, storage_sop_classes
-from dicomnode.dimse.storage_scp import Listening, StorageSCP
-from dicomnode.domain.association import Door
+from dicomnode.dimse.storage_scp import StorageSCP
+from dicomnode.domain.door import Cause, UnknownPeers
 from dicomnode.domain.errors import (
     DataSetMismatch,
     DicomnodeError,
@@ -25,16 +27,28 @@ from dicomnode.domain.errors import (
     MalformedInstance,
     SpoolFull,
 )
+from dicomnode.domain.peer import Peer
 from dicomnode.domain.uids import AETitle
 from tests.dimse.conftest import NODE, Listeners, associate
 from tests.dimse.instances import MR_IMAGE_STORAGE, data_set_of, opaque_file, series_files
+from tests.dimse.porter import Porter, listening_at, open_door
 from tests.dimse.shelf import Shelf
+from tests.dimse.wire import REJECTED, association_request, connect, read_pdu
 from tests.waiting import wait_for
 
 IMPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 JPEG_2000_LOSSLESS, JPEG_BASELINE = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.50"
 RETIRED_ULTRASOUND, RETIRED_NUCLEAR_MEDICINE = "1.2.840.10008.5.1.4.1.1.6", "1.2.840.10008.5.1.4.1.1.5"
 SIEMENS_CSA_NON_IMAGE = "1.3.12.2.1107.5.9.1"
+SCANNER, MR1 = AETitle("SCANNER"), AETitle("MR1")
+STRICT: dict[str, Any] = {"peers": {MR1: Peer(ae_title=MR1)}, "unknown_peers": UnknownPeers.REFUSE}
+
+
+def a_peer(*networks: str) -> Peer:
+    return Peer(ae_title=SCANNER, networks=tuple(ip_network(network) for network in networks))
+
+
+ELSEWHERE = {SCANNER: a_peer("10.0.0.0/8")}
 
 
 def _answer(association: Association, file: str, number: int = 1) -> Dataset:
@@ -66,7 +80,7 @@ def test_bytes_arrive_as_they_were_sent_in_every_transfer_syntax(scp: StorageSCP
             item.sop_instance_uid,
             item.transfer_syntax_uid,
         )
-    assert shelf.discarded == len(sent)
+    assert shelf.discarded == 0
 
 
 def test_who_sent_it_is_known(scp: StorageSCP, shelf: Shelf, tmp_path: Path) -> None:
@@ -116,10 +130,11 @@ def test_associations_side_by_side_do_not_mix(scp: StorageSCP, shelf: Shelf, tmp
     }
 
 
-def test_an_echo_is_answered(scp: StorageSCP) -> None:
+def test_an_echo_is_answered_and_noted(scp: StorageSCP, porter: Porter) -> None:
     association = associate(scp.port, (VERIFICATION, IMPLICIT_LITTLE_ENDIAN))
     assert association.send_c_echo().Status == 0
     association.release()
+    assert [echo.calling_ae for echo in porter.echoes] == ["SCANNER"]
 
 
 @pytest.mark.parametrize("moment", ["open", "write", "accept"])
@@ -178,42 +193,43 @@ def test_a_defect_in_the_node_is_no_success_and_the_next_association_is_served(
 
 
 @pytest.mark.parametrize(
-    ("door", "calling", "called", "diagnostic", "reason"),
+    ("door", "calling", "called", "diagnostic", "cause", "said"),
     [
-        ({}, "SCANNER", "OTHER", 7, "called AE title OTHER"),
-        ({}, "SCANNER", "node", 7, "called AE title node"),
-        ({"calling_ae": (AETitle("MR1"),)}, "SCANNER", "NODE", 3, "calling AE title SCANNER"),
-        ({"calling_ae": (AETitle("MR1"),)}, "SCANNER", "OTHER", 7, "called AE title OTHER"),
-        ({"networks": (ip_network("10.0.0.0/8"),)}, "SCANNER", "NODE", 3, "address 127.0.0.1"),
+        ({}, "SCANNER", "OTHER", 7, Cause.CALLED_AE, "called AE title OTHER"),
+        ({}, "SCANNER", "node", 7, Cause.CALLED_AE, "called AE title node"),
+        (STRICT, "SCANNER", "NODE", 3, Cause.CALLING_AE, "calling AE title SCANNER"),
+        (STRICT, "SCANNER", "OTHER", 7, Cause.CALLED_AE, "called AE title OTHER"),
+        ({"peers": ELSEWHERE}, "SCANNER", "NODE", 3, Cause.ADDRESS, "address 127.0.0.1"),
     ],
 )
 def test_who_does_not_belong_is_rejected_with_the_standards_reason(
     listeners: Listeners,
-    shelf: Shelf,
-    door: dict[str, object],
+    door: dict[str, Any],
     calling: str,
     called: str,
     diagnostic: int,
-    reason: str,
+    cause: Cause,
+    said: str,
 ) -> None:
     """PS3.8 Table 9-21: rejected permanent, by the service user, 3 or 7."""
     scp = listeners.listen(**door)
     assert _rejection(associate(scp.port, calling=calling, called=called)) == (1, 1, diagnostic)
-    ((association, why),) = wait_for(lambda: shelf.refusals)
-    assert (association.calling_ae, association.called_ae, association.peer_address) == (calling, called, "127.0.0.1")
-    assert why.startswith(reason)
+    ((visitor, refusal),) = wait_for(lambda: listeners.porters[scp].away)
+    assert (visitor.calling_ae, visitor.called_ae, visitor.peer_address) == (calling, called, "127.0.0.1")
+    assert refusal.cause is cause
+    assert refusal.said.startswith(said)
 
 
 @pytest.mark.parametrize(
     "door",
     [
-        {"calling_ae": (AETitle("MR1"), AETitle("SCANNER"))},
+        {"peers": {SCANNER: Peer(ae_title=SCANNER)}, "unknown_peers": UnknownPeers.REFUSE},
         {"called_ae": (NODE, AETitle("STAT"))},
-        {"networks": (ip_network("10.0.0.0/8"), ip_network("127.0.0.0/8"))},
+        {"peers": {SCANNER: a_peer("10.0.0.0/8", "127.0.0.0/8")}},
     ],
-    ids=str,
+    ids=["a peer", "either title", "one of its networks"],
 )
-def test_who_is_on_the_lists_comes_in(listeners: Listeners, door: dict[str, object]) -> None:
+def test_who_is_on_the_lists_comes_in(listeners: Listeners, door: dict[str, Any]) -> None:
     scp = listeners.listen(**door)
     association = associate(scp.port)
     assert association.is_established
@@ -221,21 +237,19 @@ def test_who_is_on_the_lists_comes_in(listeners: Listeners, door: dict[str, obje
 
 
 def test_an_ipv4_peer_of_a_listener_on_every_address_is_held_against_ipv4_networks(
-    listeners: Listeners, shelf: Shelf
+    listeners: Listeners,
 ) -> None:
-    scp = listeners.listen(host="::", networks=(ip_network("127.0.0.0/8"),))
+    scp = listeners.listen(host="::", peers={SCANNER: a_peer("127.0.0.0/8")})
     association = associate(scp.port)
     assert association.is_established
     association.release()
     assert _rejection(associate(scp.port, host="::1")) == (1, 1, 3)
-    wait_for(lambda: shelf.refusals)
 
 
 def test_a_refusal_that_cannot_be_recorded_is_a_refusal_all_the_same(
-    listeners: Listeners, shelf: Shelf, caplog: pytest.LogCaptureFixture
+    scp: StorageSCP, porter: Porter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scp = listeners.listen()
-    shelf.fails = {"refused": LedgerUnavailable("the database did not take the change (OperationalError)")}
+    porter.fails = LedgerUnavailable("the database did not take the change (OperationalError)")
     with caplog.at_level(logging.CRITICAL):
         assert _rejection(associate(scp.port, called="OTHER")) == (1, 1, 7)
     association = associate(scp.port)
@@ -248,6 +262,8 @@ def test_one_association_too_many_is_asked_to_come_again(listeners: Listeners) -
     scp = listeners.listen(maximum_associations=2)
     inside = [associate(scp.port) for _ in range(2)]
     assert _rejection(associate(scp.port)) == (2, 3, 2)
+    ((_visitor, refusal),) = listeners.porters[scp].away
+    assert refusal.cause is Cause.LIMIT
     inside[0].release()
     latest = wait_for(lambda: (again := associate(scp.port)).is_established and again)
     for association in (inside[1], latest):
@@ -329,7 +345,7 @@ def test_a_sender_with_nagles_algorithm_is_not_kept_waiting(scp: StorageSCP, tmp
 
 
 def test_stopping_ends_open_associations_and_gives_the_port_back(shelf: Shelf) -> None:
-    scp = StorageSCP(Listening(host="127.0.0.1", port=0, door=Door(called_ae=(NODE,))), shelf)
+    scp = StorageSCP(listening_at(), shelf)
     scp.start()
     port = scp.port
     association = associate(port)
@@ -341,7 +357,42 @@ def test_stopping_ends_open_associations_and_gives_the_port_back(shelf: Shelf) -
 
 
 def test_a_port_that_is_taken_is_a_setting_to_correct(scp: StorageSCP, shelf: Shelf) -> None:
-    second = StorageSCP(Listening(host="127.0.0.1", port=scp.port, door=Door(called_ae=(NODE,))), shelf)
+    second = StorageSCP(listening_at(port=scp.port), shelf)
     with pytest.raises(InvalidSettings, match=f"cannot listen on 127.0.0.1 port {scp.port}"):
         second.start()
     second.stop()
+
+
+def test_two_listeners_that_agree_to_it_share_a_port() -> None:
+    sharing = replace(listening_at(), reuse_port=True)
+    first = StorageSCP(sharing, Shelf())
+    first.start()
+    second = StorageSCP(replace(sharing, port=first.port, doorkeeper=open_door()), Shelf())
+    second.start()
+    association = associate(first.port)
+    assert association.is_established
+    association.release()
+    first.stop()
+    for _ in range(4):
+        association = associate(second.port)
+        assert association.is_established
+        association.release()
+    second.stop()
+
+
+def test_a_listener_stops_at_once_whatever_its_connections_are_at() -> None:
+    """pynetdicom's own end would abort where the standard knows no abort, and break its thread."""
+    scp = StorageSCP(replace(listening_at(), idle_seconds=60), Shelf())
+    scp.start()
+    silent, rejected = connect(scp.port), connect(scp.port)
+    rejected.sendall(association_request(called=b"SOMEBODY"))
+    assert read_pdu(rejected)[0] == REJECTED
+    inside = associate(scp.port)
+    assert inside.is_established
+    begun = time.monotonic()
+    scp.stop()
+    assert time.monotonic() - begun < 5
+    assert [silent.recv(1), rejected.recv(1)] == [b"", b""]
+    wait_for(lambda: inside.is_aborted)
+    silent.close()
+    rejected.close()

@@ -13,6 +13,7 @@ from dicomnode.dimse.presentation import storage_sop_classes
 from dicomnode.dimse.storage_scp import StorageSCP
 from dicomnode.dimse.storage_scu import StorageSCU
 from dicomnode.domain.delivery import Endpoint, OutgoingInstance
+from dicomnode.domain.door import UnknownPeers
 from dicomnode.domain.errors import DestinationRefused, DestinationUnreachable
 from dicomnode.domain.uids import AETitle
 from tests.dimse.conftest import Listeners
@@ -145,21 +146,21 @@ def test_a_name_without_an_address_is_unreachable(tmp_path: Path) -> None:
 
 
 def test_a_title_the_peer_does_not_know_is_refused_for_good_with_its_reason(pacs: ForeignPacs, tmp_path: Path) -> None:
-    with pytest.raises(DestinationRefused, match="pacs rejected the association of NODE: Called AE title not recogni"):
+    with pytest.raises(DestinationRefused, match=r"pacs did not let NODE in: rejected for good .* called AE title"):
         _sender(pacs.port, ae_title="WRONG").store((opaque_file(tmp_path, "one"),))
 
 
 def test_a_rejection_that_may_pass_is_unreachable(tmp_path: Path) -> None:
     with (
         scripted_peer(lambda connection: reject(connection, 2, 3, 1)) as port,
-        pytest.raises(DestinationUnreachable, match="Temporary congestion"),
+        pytest.raises(DestinationUnreachable, match=r"rejected for now by its upper layer .*: temporary congestion"),
     ):
         _sender(port).store((opaque_file(tmp_path, "one"),))
 
 
 def test_a_node_that_refuses_is_told_from_one_that_is_full(listeners: Listeners, shelf: Shelf, tmp_path: Path) -> None:
-    scp = listeners.listen(calling_ae=(AETitle("MR1"),))
-    with pytest.raises(DestinationRefused, match="Calling AE title not recogni"):
+    scp = listeners.listen(unknown_peers=UnknownPeers.REFUSE)
+    with pytest.raises(DestinationRefused, match="calling AE title not recognized"):
         _sender(scp.port, ae_title="NODE").store((opaque_file(tmp_path, "one"),))
 
 
@@ -179,6 +180,7 @@ def test_what_was_not_answered_when_the_peer_vanished_may_be_sent_again(tmp_path
         outcomes = _sender(port).store(items)
     assert [(outcome.stored, outcome.retryable) for outcome in outcomes] == [(True, False)] + [(False, True)] * 3
     assert all(outcome.comment for outcome in outcomes[1:])
+    assert any("the peer aborted, by the application" in outcome.comment for outcome in outcomes) == (leave == "abort")
 
 
 def test_a_peer_that_never_answers_is_given_up_in_time(tmp_path: Path) -> None:
@@ -218,31 +220,3 @@ def _is_given_up(port: int, items: tuple[OutgoingInstance, ...]) -> None:
     outcomes = _sender(port, timeout=0.5).store(items)
     assert time.monotonic() - begun < 10
     assert [(outcome.stored, outcome.retryable) for outcome in outcomes] == [(False, True)] * len(items)
-
-
-def test_an_echo_finds_the_way(pacs: ForeignPacs) -> None:
-    _sender(pacs.port).echo()
-
-
-def test_an_echo_says_who_is_not_there_and_who_says_no(pacs: ForeignPacs) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    with pytest.raises(DestinationUnreachable):
-        _sender(port).echo()
-    with pytest.raises(DestinationRefused):
-        _sender(pacs.port, ae_title="WRONG").echo()
-    with (
-        scripted_peer(lambda connection: let_in(connection, taken=3)) as port,
-        pytest.raises(DestinationRefused, match="does not take C-ECHO"),
-    ):
-        _sender(port).echo()
-
-
-def test_an_echo_without_an_answer_is_unreachable() -> None:
-    def be_silent(connection: socket.socket) -> None:
-        let_in(connection)
-        connection.recv(100_000)
-        connection.recv(1)
-
-    with scripted_peer(be_silent) as port, pytest.raises(DestinationUnreachable, match="did not answer C-ECHO"):
-        _sender(port, timeout=0.5).echo()

@@ -15,18 +15,24 @@ def pdu(kind: int, body: bytes) -> bytes:
     return struct.pack(">BxI", kind, len(body)) + body
 
 
-def association_request(calling: bytes = b"RAW", called: bytes = b"NODE") -> bytes:
-    """Build an A-ASSOCIATE-RQ for MR in Explicit Little Endian, with titles of any bytes."""
-    context = b"\x01\0\0\0" + _item(0x30, MR_IMAGE_STORAGE) + _item(0x40, EXPLICIT_LITTLE_ENDIAN)
+def association_request(
+    calling: bytes = b"RAW",
+    called: bytes = b"NODE",
+    *,
+    sop_class: str = MR_IMAGE_STORAGE,
+    transfer_syntax: str = EXPLICIT_LITTLE_ENDIAN,
+) -> bytes:
+    """Build an A-ASSOCIATE-RQ for one context, with titles of any bytes."""
+    context = b"\x01\0\0\0" + _item(0x30, sop_class) + _item(0x40, transfer_syntax)
     user = _item(0x51, struct.pack(">I", 16384)) + _item(0x52, "1.2.3.4")
     fixed = struct.pack(">HH", 1, 0) + called.ljust(16) + calling.ljust(16) + bytes(32)
     return pdu(0x01, fixed + _item(0x10, _APPLICATION_CONTEXT) + _item(0x20, context) + _item(0x50, user))
 
 
-def store_command(instance: str = "1.2.3") -> bytes:
+def store_command(instance: str | bytes = "1.2.3", sop_class: str | bytes = MR_IMAGE_STORAGE) -> bytes:
     """Build the P-DATA-TF with the command of a C-STORE request whose data set is to follow."""
     elements = (
-        (0x0002, _text(MR_IMAGE_STORAGE)),
+        (0x0002, _text(sop_class)),
         (0x0100, struct.pack("<H", 0x0001)),
         (0x0110, struct.pack("<H", 1)),
         (0x0700, struct.pack("<H", 0)),
@@ -65,8 +71,9 @@ def _item(kind: int, value: str | bytes) -> bytes:
     return struct.pack(">BxH", kind, len(encoded)) + encoded
 
 
-def _text(value: str) -> bytes:
-    return value.encode() + b"\0" * (len(value) % 2)
+def _text(value: str | bytes) -> bytes:
+    encoded = value.encode() if isinstance(value, str) else value
+    return encoded + b"\0" * (len(encoded) % 2)
 
 
 def _read(connection: socket.socket, size: int) -> bytes:

@@ -10,7 +10,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicomnode.domain.errors import InvalidValue, MalformedInstance, NotInLedger
-from dicomnode.imaging.dicom_json import read_json, read_value, tag_of
+from dicomnode.imaging.dicom_json import in_utf_8, read_json, read_value, tag_of
 from tests.builders import a_series, write_series
 
 
@@ -48,7 +48,19 @@ def test_a_long_binary_value_is_an_address_and_a_short_one_stands_inline(tmp_pat
 def test_the_texts_are_utf_8_whatever_the_file_was(tmp_path: Path) -> None:
     header = read_json(a_file(tmp_path, SpecificCharacterSet="ISO_IR 100", PatientName="Ödegård^Åsa"))
     assert header["00100010"]["Value"] == [{"Alphabetic": "Ödegård^Åsa"}]
-    assert header["00080005"]["Value"] == ["ISO_IR 192"]
+    assert header["00080005"]["Value"] == ["ISO_IR 100"]
+    assert in_utf_8(header) == {**header, "00080005": {"vr": "CS", "Value": ["ISO_IR 192"]}}
+    assert in_utf_8({"00100020": {"vr": "LO"}}) == {"00100020": {"vr": "LO"}}
+
+
+def test_an_item_in_another_character_set_is_read_in_its_own(tmp_path: Path) -> None:
+    item, plain = Dataset(), Dataset()
+    item.SpecificCharacterSet, item.PatientName = ["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"
+    item.PatientComments, plain.PatientComments = "やまだ", "plain"
+    (dataset,) = a_series(slices=1, SpecificCharacterSet="ISO_IR 100", ReferencedPatientPhotoSequence=[item, plain])
+    first, second = read_json(write_series(tmp_path, [dataset])[0])["00101100"]["Value"]
+    assert first["00100010"]["Value"] == [{"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎"}]
+    assert (first["00104000"]["Value"], second["00104000"]["Value"]) == (["やまだ"], ["plain"])
 
 
 def test_a_broken_value_does_not_hide_the_others(tmp_path: Path) -> None:
@@ -101,3 +113,13 @@ def test_real_headers_of_many_scanners_are_valid_json(shared_data: Path) -> None
         header = read_json(file)
         json.dumps(header, allow_nan=False)
         assert header["00080018"]["Value"] == [dcmread(file, stop_before_pixels=True).SOPInstanceUID], file
+
+
+def test_an_empty_element_with_an_unknown_vr_does_not_hide_the_others(tmp_path: Path) -> None:
+    (file,) = write_series(tmp_path, a_series(slices=1))
+    written, named = b"\x08\x00\x90\x00PN\x00\x00", b"\x08\x00\x90\x00PJ\x00\x00"
+    assert written in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(written, named))
+    header = read_json(file)
+    assert header["00080090"] == {"vr": "UN", "InlineBinary": ""}
+    assert header["00100020"] == {"vr": "LO", "Value": ["T-0001"]}

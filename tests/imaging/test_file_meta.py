@@ -30,7 +30,7 @@ def test_what_the_node_wrote_is_read_back_before_any_bytes(tmp_path: Path, behin
         sop_class_uid=OFFERED.sop_class_uid,
         sop_instance_uid=OFFERED.sop_instance_uid,
         transfer_syntax_uid=OFFERED.transfer_syntax_uid,
-        source_ae=AETitle("MR 1"),
+        source_ae=None,
     )
 
 

@@ -1,5 +1,6 @@
 """Frames by their place in the file and decoded, held against pydicom."""
 
+import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -124,10 +125,14 @@ def test_an_instance_without_pixels_has_no_place(tmp_path: Path) -> None:
     assert read_pixel_place(write_series(tmp_path, [dataset])[0]) is None
 
 
-@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, RLELossless], ids=lambda syntax: syntax.name)
+@pytest.mark.parametrize(
+    "syntax",
+    [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless],
+    ids=lambda syntax: syntax.name,
+)
 def test_an_instance_is_encoded_anew_without_a_change_of_content(tmp_path: Path, syntax: UID) -> None:
     dataset, voxels = multi_frame()
-    if syntax.is_compressed:
+    if syntax == RLELossless:
         dataset.compress(syntax, generate_instance_uid=False)
         file = write_series(tmp_path, [dataset])[0]
     else:
@@ -136,6 +141,20 @@ def test_an_instance_is_encoded_anew_without_a_change_of_content(tmp_path: Path,
     assert again.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     assert again.SOPInstanceUID == dataset.SOPInstanceUID
     assert np.array_equal(again.pixel_array, voxels)
+
+
+def test_a_deflated_file_that_becomes_millions_of_elements_is_not_encoded_anew(tmp_path: Path) -> None:
+    dataset, voxels = multi_frame()
+    plain = write_in(tmp_path, dataset, voxels, ExplicitVRLittleEndian).read_bytes()
+    start = 144 + int.from_bytes(plain[140:144], "little")
+    meta = plain[:start].replace(b"UI\x14\x001.2.840.10008.1.2.1\0", b"UI\x16\x001.2.840.10008.1.2.1.99")
+    length = int.from_bytes(meta[140:144], "little") + 2
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    trap = packer.compress(plain[start:] + bytes(20_000_000)) + packer.flush()
+    file = tmp_path / "trap.dcm"
+    file.write_bytes(meta[:140] + length.to_bytes(4, "little") + meta[144:] + trap)
+    with pytest.raises(UnreadablePixels, match="more than 100000 elements"):
+        encode_explicit(file)
 
 
 @pytest.mark.shared_data

@@ -97,10 +97,46 @@ def test_it_never_reads_otherwise_than_pydicom(
     assert _read(path) == _by_pydicom(path)
 
 
+def _with_sequences() -> Dataset:
+    """Sequences in front of the identifiers, of both kinds of length, in items of both kinds, one in another."""
+    (dataset,) = a_series(slices=1, **T2)
+    for keyword, is_delimited in (("ReferencedStudySequence", True), ("ReferencedImageSequence", False)):
+        items = []
+        for number in range(3):
+            code = Dataset()
+            code.CodeValue = "1" * number
+            item = Dataset()
+            item.ReferencedSOPInstanceUID = f"1.2.{number}"
+            item.PurposeOfReferenceCodeSequence = [code]
+            item["PurposeOfReferenceCodeSequence"].is_undefined_length = number == 1
+            item.is_undefined_length_sequence_item = number != 2
+            items.append(item)
+        setattr(dataset, keyword, items)
+        dataset[keyword].is_undefined_length = is_delimited
+    return dataset
+
+
+DAMAGED = [_encoded(a_series(slices=1, **T2)[0]), _encoded(_with_sequences())]
+
+
+def test_sequences_without_a_length_are_passed_over_without_pydicom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.dcm").write_bytes(DAMAGED[1])
+    expected = headers._parsed_header(tmp_path / "one.dcm")
+    monkeypatch.delattr(headers, "_parsed_header")
+    assert headers.read_header(tmp_path / "one.dcm") == expected
+    assert b"\x08\x00\x10\x11SQ\0\0\xff\xff\xff\xff" in DAMAGED[1]
+
+
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(flips=st.lists(st.tuples(st.integers(0, 900), st.integers(0, 255)), max_size=4), cut=st.integers(0, 2000))
-def test_damage_is_judged_by_pydicom(tmp_path: Path, flips: list[tuple[int, int]], cut: int) -> None:
-    data = bytearray(_encoded(a_series(slices=1, **T2)[0]))
+@given(
+    whole=st.sampled_from(DAMAGED),
+    flips=st.lists(st.tuples(st.integers(0, 900), st.integers(0, 255)), max_size=4),
+    cut=st.integers(0, 2000),
+)
+def test_damage_is_judged_by_pydicom(tmp_path: Path, whole: bytes, flips: list[tuple[int, int]], cut: int) -> None:
+    data = bytearray(whole)
     for place, value in flips:
         data[132 + place] = value
     path = tmp_path / "damaged.dcm"

@@ -101,7 +101,6 @@ def test_what_is_announced_and_what_arrives_make_a_file(tmp_path: Path, syntax: 
         "TransferSyntaxUID": syntax,
         "ImplementationClassUID": IMPLEMENTATION_CLASS_UID,
         "ImplementationVersionName": IMPLEMENTATION_VERSION_NAME,
-        "SourceApplicationEntityTitle": "SCANNER",
     }
     assert read.PixelData == dataset.PixelData
     assert read_header(file).sop_instance_uid == dataset.SOPInstanceUID
@@ -127,7 +126,7 @@ def test_the_announced_identifiers_are_written_as_they_came(instance: str, calli
     meta = pydicom.dcmread(BytesIO(encoded), force=False).file_meta
     raw = meta.get_item("MediaStorageSOPInstanceUID")
     assert raw.value.rstrip(b"\0") == instance.encode()
-    assert meta.SourceApplicationEntityTitle == calling_ae
+    assert "SourceApplicationEntityTitle" not in meta
 
 
 def test_the_implementation_is_named_by_valid_values() -> None:

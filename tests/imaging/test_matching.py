@@ -86,6 +86,14 @@ def test_what_does_not_match(tag: str, wanted: str) -> None:
     assert not matches(HEADER, {tag: wanted})
 
 
+@pytest.mark.parametrize("wanted", ["20260301", "2026.03.01", "-20260301", "20260301-20260302"])
+def test_a_date_with_dots_is_a_date(wanted: str) -> None:
+    old = {DATE: element("DA", "2026.03.01")}
+    assert matches(old, {DATE: wanted})
+    assert not matches(old, {DATE: "20260302-"})
+    assert not matches(old, {DATE: "-20260228"})
+
+
 def test_all_conditions_have_to_hold() -> None:
     assert matches(HEADER, {UID: "1.2.3", TEXT: "MR*"})
     assert not matches(HEADER, {UID: "1.2.3", TEXT: "CT*"})

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -63,7 +64,7 @@ class Bench:
     queues: Queues
     clock: FakeClock
 
-    @property
+    @cached_property
     def receiving(self) -> Receiving:
         return Receiving(self.ledger, self.spool, self.clock)
 

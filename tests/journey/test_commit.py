@@ -9,14 +9,15 @@ from pydicom.dataset import Dataset
 from dicomnode.dimse.commitment import CommitmentReportSender
 from dicomnode.domain.association import Association
 from dicomnode.domain.commitment import CommitmentRequest, CommitmentState, InstanceReference, TransactionUID
-from dicomnode.domain.delivery import Endpoint
 from dicomnode.domain.errors import DuplicateTransaction, PeerUnknown
+from dicomnode.domain.peer import Peer
 from dicomnode.domain.steps import Done, NeedsOperator, RetryLater
 from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID
 from dicomnode.engine.queues import Job
 from dicomnode.journey.commit import CommitmentIntake, Committing, Reporting
 from dicomnode.journey.jobs import COMMIT, commit_job
 from dicomnode.ledger.commitments import find_commitment
+from dicomnode.ledger.peers import add_peer, change_peer, list_peers, remove_peer
 from tests.builders import T2, a_series
 from tests.dimse.commitment_peer import Modality, named
 from tests.dimse.instances import MR_IMAGE_STORAGE
@@ -26,6 +27,7 @@ from tests.nodes import free_port
 TRANSACTION = TransactionUID("1.2.826.1.77")
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 GIVE_UP_AFTER = 3
+SCANNER = AETitle("SCANNER")
 
 
 @pytest.fixture
@@ -38,9 +40,18 @@ def _series(**attributes: str) -> list[Dataset]:
     return a_series(series="t2", slices=5, shape=(8, 8), **{**T2, **attributes})
 
 
-def _peers(port: int) -> dict[AETitle, Endpoint]:
-    title = AETitle("SCANNER")
-    return {title: Endpoint(name=title, ae_title=title, host="127.0.0.1", port=port)}
+def _listens(bench: Bench, port: int | None) -> None:
+    """Let the ledger know where the scanner listens, or not know it."""
+    with bench.ledger.transaction() as tx:
+        known = {record.peer.ae_title for record in list_peers(tx)}
+        if port is None:
+            remove_peer(tx, SCANNER)
+            return
+        peer = Peer(ae_title=SCANNER, host="127.0.0.1", port=port)
+        if SCANNER in known:
+            change_peer(tx, peer, bench.clock.now())
+        else:
+            add_peer(tx, peer, bench.clock.now())
 
 
 def _request(datasets: list[Dataset], sender: Association = SENDER) -> CommitmentRequest:
@@ -56,15 +67,13 @@ def _reference(instance: str, sop_class: str = MR_IMAGE_STORAGE) -> InstanceRefe
 
 
 def _accept(bench: Bench, request: CommitmentRequest) -> None:
-    CommitmentIntake(bench.ledger, bench.queues, bench.clock, _peers(104)).accept(request)
+    _listens(bench, 104)
+    CommitmentIntake(bench.ledger, bench.queues, bench.clock).accept(request)
 
 
 def _committing(bench: Bench, port: int | None) -> Committing:
-    reporting = Reporting(
-        reporter=CommitmentReportSender(AETitle("DICOMNODE"), 5),
-        peers={} if port is None else _peers(port),
-        give_up_after=GIVE_UP_AFTER,
-    )
+    _listens(bench, port)
+    reporting = Reporting(reporter=CommitmentReportSender(AETitle("DICOMNODE"), 5), give_up_after=GIVE_UP_AFTER)
     return Committing(bench.ledger, bench.spool, bench.clock, reporting)
 
 
@@ -177,7 +186,7 @@ def test_after_many_attempts_a_person_has_to_look(bench: Bench) -> None:
 
 
 @sqlite_only
-def test_a_peer_that_refuses_or_has_gone_from_the_settings_needs_a_person(bench: Bench, modality: Modality) -> None:
+def test_a_peer_that_refuses_or_is_a_peer_no_longer_needs_a_person(bench: Bench, modality: Modality) -> None:
     _accept(bench, _request(_series()))
     modality.status = 0x0112
     assert isinstance(_committing(bench, modality.port)(TRANSACTION, attempt=1), NeedsOperator)

@@ -8,9 +8,11 @@ import sqlalchemy as sa
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
+from dicomnode.dimse.verification import VerificationSCU
 from dicomnode.domain.archive import EXPLICIT_VR_LITTLE_ENDIAN
 from dicomnode.domain.uids import AETitle
 from dicomnode.journey.archive import LedgerArchive
+from dicomnode.journey.peers import PeerBook
 from dicomnode.ledger.studies import find_study
 from dicomnode.ledger.tables import InstanceRow
 from dicomnode.web.app import create_app
@@ -82,6 +84,7 @@ def test_the_studys_page_shows_the_conflict(bench: Bench) -> None:
         ledger=bench.ledger,
         archive=LedgerArchive(bench.ledger, bench.spool),
         operator=PressedButtons(bench.ledger),
+        peers=PeerBook(bench.ledger, bench.clock, VerificationSCU(AETitle("DICOMNODE"))),
         clock=bench.clock,
         lease=timedelta(seconds=30),
         listener=Listener(ae_title=AETitle("DICOMNODE"), host="127.0.0.1", port=11112),

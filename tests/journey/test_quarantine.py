@@ -39,7 +39,7 @@ def refuse_wrongly(bench: Bench, dataset: Dataset = ONE) -> int:
     """Put a whole instance into quarantine, as a version of the node with a defect would; gives its number."""
     file = bench.receiving.open(offered(dataset))
     file.write(data_set(dataset))
-    kept = file._file.keep("quarantine")
+    kept = file.file.keep("quarantine")
     with bench.ledger.transaction() as tx:
         record_quarantined(
             tx, SENDER, SOPInstanceUID(dataset.SOPInstanceUID), (kept.path, kept.size), WHY, bench.clock.now()
@@ -198,13 +198,13 @@ def test_an_entry_whose_file_is_gone_can_only_be_discarded(bench: Bench, quarant
 def test_a_sender_that_nobody_knows_is_named_so(bench: Bench, quarantine: Quarantine) -> None:
     file = bench.receiving.open(offered(ONE))
     file.write(data_set(ONE))
-    file._file.keep()
+    file.file.keep()
     Reconciling(bench.ledger, bench.spool, bench.clock).reconcile(timedelta(0))
     (entry,) = quarantine.entries()
     quarantine.release(entry.id)
     with bench.ledger.transaction() as tx:
         (row,) = tx.session.execute(sa.select(InstanceRow)).scalars()
-    assert (row.calling_ae, row.peer_address) == ("SCANNER", "unknown")
+    assert (row.calling_ae, row.peer_address) == ("UNKNOWN", "unknown")
 
 
 def test_nothing_can_be_done_with_what_is_not_there(quarantine: Quarantine) -> None:

@@ -1,9 +1,9 @@
 """Success is only answered for what lies in the spool and stands in the ledger; nothing is ever lost or half there."""
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -15,23 +15,25 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from dicomnode.domain.errors import (
     DataSetMismatch,
+    InstanceTooLarge,
     LedgerUnavailable,
     MalformedInstance,
     NotInLedger,
     SpoolFull,
 )
 from dicomnode.domain.study import Origin
-from dicomnode.domain.uids import SOPClassUID, SOPInstanceUID
+from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID
 from dicomnode.imaging.headers import encode_file_meta
 from dicomnode.journey.receive import Receiving
 from dicomnode.ledger.revisions import quiet_studies
 from dicomnode.ledger.studies import find_instance, find_study
-from dicomnode.ledger.tables import InstanceRow, QuarantineRow, RefusalRow
+from dicomnode.ledger.tables import InstanceRow, QuarantineRow
 from dicomnode.ledger.transaction import Ledger
+from dicomnode.spool.digest import Digest
 from dicomnode.spool.store import Spool
 from tests.builders import PATIENT_NAME, a_series, uid, with_file_meta
 from tests.conftest import FakeClock
-from tests.journey.bench import QUIET, SENDER, STUDY, Bench, data_set, offered, sqlite_only, without_table
+from tests.journey.bench import QUIET, STUDY, Bench, data_set, offered, sqlite_only, without_table
 from tests.postgresql import PostgresqlServer
 from tests.web.holdings import Holdings, a_synthetic_series
 
@@ -65,7 +67,7 @@ def test_when_accept_returns_the_file_is_durable_and_the_row_is_there(bench: Ben
         stored, study = find_instance(tx, INSTANCE), find_study(tx, STUDY)
     (file,) = _files(bench.spool)
     assert file == bench.spool.locate(stored.path)
-    assert file.stem == stored.digest == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert file.stem == stored.digest == Digest(file.read_bytes()).hex()
     assert (stored.origin, stored.size) == (Origin.RECEIVED, file.stat().st_size)
     assert (study.instances, study.last_received_at) == (1, bench.clock.now())
     (row,) = _contents(bench.ledger)
@@ -73,13 +75,68 @@ def test_when_accept_returns_the_file_is_durable_and_the_row_is_there(bench: Ben
 
 
 @sqlite_only
-def test_the_file_holds_what_came_and_says_who_sent_it(bench: Bench) -> None:
+def test_the_file_holds_what_came(bench: Bench) -> None:
     bench.receive([ONE])
     kept = pydicom.dcmread(_files(bench.spool)[0])
     assert kept == ONE
     assert kept.file_meta.MediaStorageSOPInstanceUID == ONE.SOPInstanceUID
     assert kept.file_meta.TransferSyntaxUID == ONE.file_meta.TransferSyntaxUID
-    assert kept.file_meta.SourceApplicationEntityTitle == "SCANNER"
+
+
+@sqlite_only
+def test_the_same_instance_from_another_system_is_nothing_new(bench: Bench) -> None:
+    bench.receive([ONE])
+    announced = offered(ONE)
+    other = replace(announced, association=replace(announced.association, calling_ae=AETitle("ARCHIVE")))
+    sink = bench.receiving.open(other)
+    sink.write(data_set(ONE))
+    sink.accept()
+    (row,) = _contents(bench.ledger)
+    assert row.calling_ae == "SCANNER"
+    assert [event for event in bench.events("receive") if event.state == "conflict"] == []
+
+
+def test_instances_that_end_together_are_each_answered_for_themselves(bench: Bench) -> None:
+    series = a_series(slices=4, shape=(8, 6))
+    sinks = []
+    for index, dataset in enumerate(series):
+        sink = bench.receiving.open(offered(dataset))
+        sink.write(b"no data set" if index == 1 else data_set(dataset))
+        sinks.append(sink)
+    first, second, third, fourth = bench.receiving.accept(sinks)
+    assert (first, third, fourth) == (None, None, None)
+    assert isinstance(second, MalformedInstance)
+    assert [row.sop_instance_uid for row in _contents(bench.ledger)] == [
+        str(series[index].SOPInstanceUID) for index in (0, 2, 3)
+    ]
+    assert len(_quarantined(bench.ledger)) == 1
+    assert len(_files(bench.spool, "instances")) == 3
+
+
+@sqlite_only
+def test_when_the_ledger_takes_none_of_a_group_nobody_is_told_success(bench: Bench) -> None:
+    sinks = []
+    for dataset in a_series(slices=3, shape=(8, 6)):
+        sink = bench.receiving.open(offered(dataset))
+        sink.write(data_set(dataset))
+        sinks.append(sink)
+    with without_table(bench.ledger, "instance"):
+        assert [type(outcome) for outcome in bench.receiving.accept(sinks)] == [LedgerUnavailable] * 3
+    assert _contents(bench.ledger) == []
+
+
+@sqlite_only
+def test_what_is_larger_than_the_largest_is_refused_and_leaves_nothing(bench: Bench) -> None:
+    receiving = Receiving(bench.ledger, bench.spool, bench.clock, largest=len(data_set(ONE)))
+    fits = receiving.open(offered(ONE))
+    fits.write(data_set(ONE))
+    fits.accept()
+    sink = receiving.open(offered(ONE))
+    sink.write(data_set(ONE))
+    with pytest.raises(InstanceTooLarge):
+        sink.write(b"x")
+    sink.discard()
+    assert len(_files(bench.spool)) == 1
 
 
 def test_what_cannot_be_placed_is_kept_in_quarantine_and_nowhere_else(bench: Bench) -> None:
@@ -250,14 +307,6 @@ def test_without_room_in_the_spool_nothing_is_begun(bench: Bench) -> None:
     assert raised.value.dimse_status == 0xA700
 
 
-def test_an_association_that_was_turned_away_is_recorded(bench: Bench) -> None:
-    bench.receiving.refused(SENDER, "calling AE title SCANNER is not on the allow-list")
-    with bench.ledger.transaction() as tx:
-        (row,) = tx.session.execute(sa.select(RefusalRow)).scalars()
-    assert (row.calling_ae, row.called_ae, row.peer_address) == ("SCANNER", "DICOMNODE", "10.1.2.3")
-    assert (row.reason, row.at) == ("calling AE title SCANNER is not on the allow-list", bench.clock.now())
-
-
 @st.composite
 def _damaged(draw: st.DrawFn) -> bytes:
     """The bytes of an instance with some of them overwritten, cut out or lost at the end."""
@@ -273,7 +322,7 @@ def _damaged(draw: st.DrawFn) -> bytes:
 def test_whatever_bytes_come_they_are_kept_and_recorded_on_one_side(bench: Bench, data: bytes) -> None:
     sink = bench.receiving.open(offered(ONE))
     sink.write(data)
-    digest = hashlib.sha256(encode_file_meta(offered(ONE)) + data).hexdigest()
+    digest = Digest(encode_file_meta(offered(ONE)) + data).hex()
     before = len(_quarantined(bench.ledger))
     try:
         sink.accept()

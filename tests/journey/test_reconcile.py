@@ -47,7 +47,7 @@ def a_file_without_a_row(bench: Bench, number: int = 0) -> Kept:
     (dataset,) = a_series(slices=1, series=f"unrecorded {number}", shape=(8, 6))
     file = bench.receiving.open(offered(dataset))
     file.write(data_set(dataset))
-    return file._file.keep()
+    return file.file.keep()
 
 
 def states(bench: Bench, study: str = STUDY) -> list[str]:
@@ -73,7 +73,7 @@ def test_a_file_that_no_row_names_goes_into_quarantine_with_what_it_says_of_itse
     assert (done.files, done.rows, done.set_aside, done.recorded) == (3, 2, (entry.path,), 0)
     assert entry.path == f"quarantine/{stray.digest[:2]}/{stray.digest}.dcm"
     assert (entry.reason, entry.size, entry.at) == (NEVER_RECORDED, stray.size, bench.clock.now())
-    assert (entry.calling_ae, entry.sop_instance_uid) == ("SCANNER", uid("study", "unrecorded 0", "0"))
+    assert (entry.calling_ae, entry.sop_instance_uid) == ("", uid("study", "unrecorded 0", "0"))
     assert bench.spool.locate(entry.path).stat().st_size == stray.size
     assert not bench.spool.locate(stray.path).exists()
     assert all(bench.spool.locate(one.path).is_file() for one in bench.instances())
@@ -232,7 +232,7 @@ from tests.journey.bench import data_set, offered
 def power_cut(*_arguments):
     os.kill(os.getpid(), signal.SIGKILL)
 
-receive.record_received = power_cut
+receive.ReceptionLog.record = power_cut
 (dataset,) = a_series(slices=1, shape=(8, 6))
 sink = receive.Receiving(Ledger(sys.argv[1]), Spool(Path(sys.argv[2])), SystemClock()).open(offered(dataset))
 sink.write(data_set(dataset))

@@ -15,7 +15,6 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicomnode.dimse.storage_scp import Listening, StorageSCP
 from dicomnode.dimse.storage_scu import StorageSCU
-from dicomnode.domain.association import Door
 from dicomnode.domain.capacity import DiskLevel, Watermark
 from dicomnode.domain.delivery import Endpoint
 from dicomnode.domain.errors import LedgerUnavailable, ReceptionError, SpoolFull
@@ -31,6 +30,7 @@ from dicomnode.spool.store import Spool
 from tests.builders import a_series, write_series
 from tests.conftest import FakeClock
 from tests.dimse.conftest import associate
+from tests.dimse.porter import listening_at, open_door
 from tests.dimse.shelf import Shelf
 from tests.journey.bench import STUDY, data_set, offered
 from tests.small_disks import SmallDisk, small_disk
@@ -172,7 +172,9 @@ def test_bytes_that_cannot_be_placed_are_not_lost_on_a_full_disk_either(node: Sm
 def test_it_fills_up_and_empties_again_in_the_middle_of_an_association(node: SmallNode, tmp_path: Path) -> None:
     """The marks hold before the disk is full: what is open is answered 0xA700, who comes is rejected for now."""
     files = write_series(tmp_path / "series", SERIES)
-    listening = Listening(host="127.0.0.1", port=0, door=Door(called_ae=(NODE,)), capacity=node.space)
+    porter = open_door(NODE)
+    porter.congestion = node.space.congestion
+    listening = Listening(host="127.0.0.1", port=0, ae_title=NODE, doorkeeper=porter)
     scp = StorageSCP(listening, Receiving(node.ledger, node.spool, node.clock, node.space))
     scp.start()
     try:
@@ -199,7 +201,7 @@ def test_deliveries_go_on_while_new_instances_are_refused(node: SmallNode) -> No
     derivation = made.ask(source)
     made.derive(derivation, a_synthetic_series("study", "derived", slices=3))
     pacs = Shelf()
-    scp = StorageSCP(Listening(host="127.0.0.1", port=0, door=Door(called_ae=(AETitle("PACS"),))), pacs)
+    scp = StorageSCP(listening_at("PACS"), pacs)
     scp.start()
     try:
         where = Endpoint(name="pacs", ae_title=AETitle("PACS"), host="127.0.0.1", port=scp.port)

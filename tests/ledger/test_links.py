@@ -11,10 +11,11 @@ from dicomnode.engine.leases import end_lease, renew_lease
 from dicomnode.ledger.deliveries import queue_delivery, record_outcomes
 from dicomnode.ledger.derivations import end_derivation, finish_derivation, request_derivation, start_derivation
 from dicomnode.ledger.links import LinkState, link_states
-from dicomnode.ledger.reception import record_quarantined, record_received, record_refusal
+from dicomnode.ledger.reception import record_quarantined, record_received
+from dicomnode.ledger.refusals import record_refusals
 from dicomnode.ledger.revisions import begin_revision
 from dicomnode.ledger.transaction import Ledger
-from tests.ledger.values import NOW, REPORT, SENDER, STUDY, a_derivation, derived, later, outcomes, received
+from tests.ledger.values import NOW, REPORT, SENDER, STUDY, a_derivation, a_refusal, derived, later, outcomes, received
 
 LEASE = timedelta(seconds=30)
 
@@ -38,10 +39,11 @@ def test_a_fresh_node_listens_and_has_nothing_to_do(ledger: Ledger) -> None:
 def test_receiving_shows_the_last_instance_and_what_was_turned_away(ledger: Ledger) -> None:
     with ledger.transaction() as tx:
         record_received(tx, received(1, at=later(5)))
-        record_refusal(tx, SENDER, "no", NOW)
+        record_refusals(tx, [a_refusal(times=3)])
         record_quarantined(tx, SENDER, SOPInstanceUID("1.2"), ("quarantine/x", 1), "broken", NOW)
     link = _links(ledger)["receive"]
-    assert (link.state, link.last_success_at, link.note) == ("ok", later(5), "1 refused, 1 in quarantine")
+    said = "3 refused (last: SCANNER from 10.1.2.3, called AE title), 1 in quarantine"
+    assert (link.state, link.last_success_at, link.note) == ("ok", later(5), said)
 
 
 def test_a_study_that_still_receives_waits_to_be_complete(ledger: Ledger) -> None:

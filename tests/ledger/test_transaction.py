@@ -7,34 +7,38 @@ import pytest
 import sqlalchemy as sa
 
 from dicomnode.domain.errors import LedgerUnavailable
-from dicomnode.ledger.reception import record_refusal
-from dicomnode.ledger.tables import RefusalRow, StudyRow
+from dicomnode.ledger.tables import EventRow, StudyRow
+from dicomnode.ledger.timeline import write_event
 from dicomnode.ledger.transaction import Ledger, Transaction, insert_new
-from tests.ledger.values import NOW, SENDER, STUDY
+from tests.ledger.values import NOW, STUDY
 
 
-def _refusals(ledger: Ledger) -> int:
+def _write(tx: Transaction, text: str) -> None:
+    write_event(tx, STUDY, at=NOW, step="receive", state="running", text=text)
+
+
+def _events(ledger: Ledger) -> int:
     with ledger.transaction() as tx:
-        return tx.session.execute(sa.select(sa.func.count(RefusalRow.id))).scalar_one()
+        return tx.session.execute(sa.select(sa.func.count(EventRow.id))).scalar_one()
 
 
 def test_what_is_written_in_a_block_is_there_after_it(ledger: Ledger) -> None:
     with ledger.transaction() as tx:
-        record_refusal(tx, SENDER, "one", NOW)
-        record_refusal(tx, SENDER, "two", NOW)
-    assert _refusals(ledger) == 2
+        _write(tx, "one")
+        _write(tx, "two")
+    assert _events(ledger) == 2
 
 
 def test_an_error_in_the_block_takes_everything_back(ledger: Ledger) -> None:
     def write_and_fail() -> None:
         with ledger.transaction() as tx:
-            record_refusal(tx, SENDER, "one", NOW)
+            _write(tx, "one")
             tx.session.flush()
             raise RuntimeError("something else went wrong")
 
     with pytest.raises(RuntimeError, match="something else"):
         write_and_fail()
-    assert _refusals(ledger) == 0
+    assert _events(ledger) == 0
 
 
 def test_a_new_row_is_inserted_once(ledger: Ledger) -> None:
@@ -59,7 +63,7 @@ def test_writers_wait_for_each_other_and_none_is_lost(ledger: Ledger) -> None:
         try:
             for _ in range(10):
                 with ledger.transaction() as tx:
-                    record_refusal(tx, SENDER, "busy", NOW)
+                    _write(tx, "busy")
         except LedgerUnavailable as error:
             failures.append(error)
 
@@ -70,14 +74,14 @@ def test_writers_wait_for_each_other_and_none_is_lost(ledger: Ledger) -> None:
         thread.join()
 
     assert failures == []
-    assert _refusals(ledger) == 80
+    assert _events(ledger) == 80
 
 
 def test_instants_come_back_aware_and_equal(ledger: Ledger) -> None:
     with ledger.transaction() as tx:
-        record_refusal(tx, SENDER, "now", NOW)
+        _write(tx, "now")
     with ledger.transaction() as tx:
-        assert tx.session.execute(sa.select(RefusalRow.at)).scalar_one() == NOW
+        assert tx.session.execute(sa.select(EventRow.at)).scalar_one() == NOW
 
 
 def test_a_failed_statement_does_not_tell_its_values(ledger: Ledger) -> None:
@@ -96,14 +100,14 @@ def test_a_failed_statement_does_not_tell_its_values(ledger: Ledger) -> None:
 def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{tmp_path / 'nowhere' / 'node.db'}")
     with pytest.raises(LedgerUnavailable), ledger.transaction() as tx:
-        record_refusal(tx, SENDER, "one", NOW)
+        _write(tx, "one")
     ledger.close()
 
 
 def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     ledger = Ledger(f"postgresql+psycopg://nobody@/none?host={tmp_path}")
     with pytest.raises(LedgerUnavailable, match="OperationalError"), ledger.transaction() as tx:
-        record_refusal(tx, SENDER, "one", NOW)
+        _write(tx, "one")
     ledger.close()
 
 
@@ -114,11 +118,11 @@ def test_a_server_that_drops_the_connection_is_unavailable_and_then_back(ledger:
             process = tx.session.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
             with ledger.transaction() as other:
                 other.session.execute(sa.select(sa.func.pg_terminate_backend(process)))
-            record_refusal(tx, SENDER, "one", NOW)
+            _write(tx, "one")
 
     with pytest.raises(LedgerUnavailable):
         be_cut_off()
-    assert _refusals(ledger) == 0
+    assert _events(ledger) == 0
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -15,6 +15,7 @@ from dicomnode.domain.derivation import (
     ModelIdentity,
     Preparation,
 )
+from dicomnode.domain.door import Cause, Visitor
 from dicomnode.domain.study import InstanceHeader, ReceivedInstance
 from dicomnode.domain.uids import (
     AETitle,
@@ -24,6 +25,7 @@ from dicomnode.domain.uids import (
     StudyInstanceUID,
     TransferSyntaxUID,
 )
+from dicomnode.ledger.refusals import RefusalRecord
 
 NOW = datetime(2026, 3, 1, 10, 15, tzinfo=UTC)
 STUDY = StudyInstanceUID("1.2.826.1")
@@ -75,6 +77,19 @@ def received(
         association=SENDER,
         received_at=at,
     )
+
+
+def a_refusal(
+    calling: str = "SCANNER",
+    cause: Cause = Cause.CALLED_AE,
+    *,
+    said: str = "called AE title OTHER is not one of this node's",
+    times: int = 1,
+    at: datetime = NOW,
+) -> RefusalRecord:
+    """Build a refusal that came so often at one instant."""
+    visitor = Visitor(peer_address="10.1.2.3", calling_ae=calling, called_ae="OTHER")
+    return RefusalRecord(visitor=visitor, cause=cause, said=said, times=times, first_at=at, last_at=at)
 
 
 def a_derivation(key: str = "derive:content:rule:model", *, revision: int = 1, rule: str = "FLAIR") -> Derivation:

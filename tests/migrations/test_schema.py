@@ -12,14 +12,16 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 import dicomnode.ledger.schema
+from dicomnode.domain.door import Cause
 from dicomnode.engine.worker import migrate_engine
-from dicomnode.ledger.reception import record_refusal
+from dicomnode.ledger.refusals import list_refusals, record_refusals
 from dicomnode.ledger.schema import migrate, schema_differences
-from dicomnode.ledger.tables import Base, RefusalRow
+from dicomnode.ledger.tables import Base
 from dicomnode.ledger.transaction import Ledger
-from tests.ledger.values import NOW, SENDER
+from tests.ledger.values import a_refusal
 
 ALL_TABLES = {*Base.metadata.tables, "ledger_version"}
+REFUSAL = a_refusal(times=2)
 
 
 @pytest.fixture
@@ -55,12 +57,12 @@ def test_migrating_leaves_no_difference(empty_ledger: Ledger) -> None:
 def test_migrating_again_changes_nothing(empty_ledger: Ledger) -> None:
     migrate(empty_ledger)
     with empty_ledger.transaction() as tx:
-        record_refusal(tx, SENDER, "kept", NOW)
+        record_refusals(tx, [REFUSAL])
     migrate(empty_ledger)
 
     assert schema_differences(empty_ledger) == []
     with empty_ledger.transaction() as tx:
-        assert tx.session.execute(sa.select(RefusalRow.reason)).scalar_one() == "kept"
+        assert list_refusals(tx) == (REFUSAL,)
 
 
 def test_a_changed_column_is_a_difference(empty_ledger: Ledger) -> None:
@@ -68,7 +70,7 @@ def test_a_changed_column_is_a_difference(empty_ledger: Ledger) -> None:
     migrate(empty_ledger)
     with empty_ledger.engine.begin() as connection:
         connection.exec_driver_sql("DROP INDEX one_in_use")
-        connection.exec_driver_sql("ALTER TABLE refusal DROP COLUMN reason")
+        connection.exec_driver_sql("ALTER TABLE refusal DROP COLUMN said")
 
     found = [difference[0] for difference in schema_differences(empty_ledger) if isinstance(difference, tuple)]
     assert sorted(found) == ["add_column", "add_index"]
@@ -141,3 +143,29 @@ def test_there_is_one_line_of_migrations() -> None:
     script = ScriptDirectory.from_config(_config())
     assert len(script.get_heads()) == 1
     assert len(script.get_bases()) == 1
+
+
+def test_refusals_of_an_earlier_version_are_counted_together(empty_ledger: Ledger) -> None:
+    migrate(empty_ledger, "0002")
+    said = ("called AE title X is not one of this node's", "address 10.9.9.9 is in none of the allowed networks")
+    with empty_ledger.engine.begin() as connection:
+        for number, reason in enumerate((said[0], said[0], said[1])):
+            insert = sa.text(
+                "INSERT INTO refusal (at, calling_ae, called_ae, peer_address, reason) "
+                f"VALUES ('2026-03-01 10:1{number}:00.000000', 'SCANNER', 'X', '10.9.9.9', :reason)"
+            )
+            connection.execute(insert, {"reason": reason})
+    migrate(empty_ledger)
+    with empty_ledger.transaction() as tx:
+        found = {refusal.cause: refusal for refusal in list_refusals(tx)}
+    called = found[Cause.CALLED_AE]
+    assert set(found) == {Cause.CALLED_AE, Cause.ADDRESS}
+    assert (called.times, called.said, called.visitor.calling_ae) == (2, said[0], "SCANNER")
+    assert (called.last_at - called.first_at).total_seconds() == 60
+
+    config = _config()
+    with empty_ledger.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        kept = connection.exec_driver_sql("SELECT reason FROM refusal ORDER BY reason").scalars().all()
+    assert kept == sorted(said)

@@ -55,7 +55,8 @@ def test_the_command_is_installed() -> None:
 def test_help_names_every_command(tmp_path: Path) -> None:
     told = _run(tmp_path, "--help")
     assert told.returncode == 0
-    for command in ("serve", "demo", "send", "studies", "study", "rules", "model", "reconcile", "quarantine", "doctor"):
+    commands = "serve demo send studies study rules model reconcile quarantine doctor peer refusals retention"
+    for command in commands.split():
         assert command in told.stdout
     assert "not a medical device" in told.stdout
 

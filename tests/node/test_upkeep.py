@@ -18,8 +18,8 @@ from dicomnode.ledger.schema import migrate
 from dicomnode.ledger.studies import list_instances
 from dicomnode.ledger.timeline import timeline
 from dicomnode.ledger.transaction import Ledger
+from dicomnode.node.receiving import spool_space
 from dicomnode.node.settings import Role, Settings, as_environment
-from dicomnode.node.wiring import spool_space
 from dicomnode.spool.store import Kept, Spool
 from tests.builders import a_series, uid
 from tests.conftest import FakeClock
@@ -48,7 +48,7 @@ class Folder:
         """Leave the bytes of the second instance in a room of the spool, without a row."""
         file = self._receiving.open(offered(TWO))
         file.write(data_set(TWO))
-        return file._file.keep(room)
+        return file.file.keep(room)
 
     def quarantine(self, why: str) -> None:
         kept = self.keep("quarantine")

@@ -13,10 +13,12 @@ import httpx
 import pytest
 
 from dicomnode.dimse.storage_scp import Listening, StorageSCP
-from dicomnode.domain.association import Door
 from dicomnode.domain.delivery import Endpoint
+from dicomnode.domain.door import Door, UnknownPeers
+from dicomnode.domain.peer import Peer
 from dicomnode.domain.uids import AETitle
 from tests.absence import absent
+from tests.dimse.porter import Porter
 from tests.dimse.shelf import Shelf
 from tests.waiting import wait_for
 
@@ -193,8 +195,10 @@ def shelf() -> Shelf:
 @pytest.fixture
 def scp(shelf: Shelf) -> Iterator[StorageSCP]:
     """The node's listener, on loopback: foreign senders need no network of their own."""
-    door = Door(called_ae=(NODE,), calling_ae=(AETitle("STORESCU"), AETitle("DCMSEND"), AETitle("ECHOSCU")))
-    scp = StorageSCP(Listening(host="127.0.0.1", port=0, door=door), shelf)
+    titles = [AETitle(title) for title in ("STORESCU", "DCMSEND", "ECHOSCU")]
+    peers = {title: Peer(ae_title=title) for title in titles}
+    porter = Porter(Door(called_ae=(NODE,), peers=peers, unknown_peers=UnknownPeers.REFUSE))
+    scp = StorageSCP(Listening(host="127.0.0.1", port=0, ae_title=NODE, doorkeeper=porter), shelf)
     scp.start()
     yield scp
     scp.stop()

@@ -11,8 +11,9 @@ from pydicom.uid import UID
 
 from dicomnode.dimse.mpps import PERFORMED_PROCEDURE_STEP
 from dicomnode.dimse.storage_scu import StorageSCU
+from dicomnode.domain.peer import Peer
 from dicomnode.domain.uids import AETitle
-from dicomnode.node.settings import DestinationSettings, PeerSettings
+from dicomnode.node.settings import DestinationSettings
 from tests.builders import a_series, uid, write_series
 from tests.dimse.commitment_peer import IMPLICIT_LITTLE_ENDIAN, Modality, ask, named, new_transaction, request
 from tests.dimse.conftest import associate
@@ -29,10 +30,11 @@ SLICES = 4
 
 
 @contextmanager
-def _serving(folder: Path, peer: PeerSettings) -> Iterator[ServingNode]:
-    node = ServingNode(folder, NOBODY, peers=(peer,))
+def _serving(folder: Path, peer: Peer) -> Iterator[ServingNode]:
+    node = ServingNode(folder, NOBODY)
     node.start()
     try:
+        node.know(peer)
         yield node
     finally:
         node.kill()
@@ -58,7 +60,7 @@ def test_orthanc_asks_whether_what_it_sent_is_kept(orthanc: Orthanc, tmp_path: P
     series = a_series(slices=SLICES)
     files = tuple(outgoing(path) for path in write_series(tmp_path / "series", series))
     assert all(outcome.stored for outcome in StorageSCU(orthanc.endpoint, AETitle("SCANNER")).store(files))
-    peer = PeerSettings(ae_title=orthanc.aet, host="127.0.0.1", port=orthanc.dicom_port)
+    peer = Peer(ae_title=AETitle(orthanc.aet), host="127.0.0.1", port=orthanc.dicom_port)
     with _serving(tmp_path / "node", peer) as node:
         settings = node.settings
         modality = {"AET": settings.ae_title, "Host": "127.0.0.1", "Port": settings.dicom_port}
@@ -82,7 +84,7 @@ def test_a_report_survives_the_death_of_the_node(tmp_path: Path) -> None:
     """The modality listens only after the node was killed: what it asked before is answered after the restart."""
     series, transaction, port = a_series(slices=SLICES), new_transaction(), free_port()
     asked = request(transaction, *(str(dataset.SOPInstanceUID) for dataset in series))
-    with _serving(tmp_path / "node", PeerSettings(ae_title="SCANNER", host="127.0.0.1", port=port)) as node:
+    with _serving(tmp_path / "node", Peer(ae_title=AETitle("SCANNER"), host="127.0.0.1", port=port)) as node:
         node.send(write_series(tmp_path / "series", series))
         listener, called = node.settings.dicom_port, node.settings.ae_title
         assert ask(listener, asked, called=called).Status == 0x0000
@@ -103,7 +105,7 @@ def test_a_report_survives_the_death_of_the_node(tmp_path: Path) -> None:
 
 
 def test_a_modality_tells_of_its_step(tmp_path: Path) -> None:
-    study, peer = uid("study"), PeerSettings(ae_title="MR-1", host="127.0.0.1", port=free_port())
+    study, peer = uid("study"), Peer(ae_title=AETitle("MR-1"), host="127.0.0.1", port=free_port())
     with _serving(tmp_path / "node", peer) as node:
         association = associate(
             node.settings.dicom_port,

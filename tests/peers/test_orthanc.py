@@ -18,6 +18,7 @@ from pydicom.uid import (
 
 from dicomnode.dimse.storage_scp import StorageSCP
 from dicomnode.dimse.storage_scu import StorageSCU
+from dicomnode.dimse.verification import VerificationSCU
 from dicomnode.domain.delivery import Endpoint
 from dicomnode.domain.errors import DestinationRefused
 from dicomnode.domain.uids import AETitle
@@ -35,7 +36,7 @@ def _sender(orthanc: Orthanc) -> StorageSCU:
 
 
 def test_an_echo_finds_orthanc(orthanc: Orthanc) -> None:
-    _sender(orthanc).echo()
+    VerificationSCU(NODE).echo(orthanc.endpoint)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_the_same_series_again_is_stored_again_without_a_second_copy(orthanc: Or
 
 def test_orthanc_under_another_title_refuses_for_good(orthanc: Orthanc, tmp_path: Path) -> None:
     wrong = Endpoint(name="orthanc", ae_title=AETitle("WRONG"), host="127.0.0.1", port=orthanc.dicom_port)
-    with pytest.raises(DestinationRefused, match="Called AE title not recogni"):
+    with pytest.raises(DestinationRefused, match="called AE title not recognized"):
         StorageSCU(wrong, NODE).store(series_in(tmp_path))
 
 

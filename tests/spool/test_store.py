@@ -1,14 +1,14 @@
 """The spool's promise: after `keep` power may go, and before it nothing was ever there."""
 
-import hashlib
 import os
 import resource
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dicomnode.domain.errors import NotInLedger, SpoolFull
+from dicomnode.spool.digest import Digest
 from dicomnode.spool.store import Kept, Spool
 
 
@@ -32,7 +33,7 @@ def test_the_bytes_are_kept_under_their_digest(spool: Spool, chunks: list[bytes]
     kept = file.keep()
 
     whole = b"".join(chunks)
-    digest = hashlib.sha256(whole).hexdigest()
+    digest = Digest(whole).hex()
     assert kept == Kept(path=f"instances/{digest[:2]}/{digest}.dcm", digest=digest, size=len(whole))
     assert spool.locate(kept.path).read_bytes() == whole
     assert list((spool.root / "incoming").iterdir()) == []
@@ -88,17 +89,18 @@ class Observer:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
         self.calls: list[str] = []
-        fsync, rename = os.fsync, os.rename
+        rename = os.rename
 
-        def observed_fsync(descriptor: int) -> None:
-            fsync(descriptor)
+        def observed(sync: Callable[[int], None], descriptor: int) -> None:
+            sync(descriptor)
             self.calls.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().relative_to(root)}")
 
         def observed_rename(source: Path, target: Path) -> None:
             rename(source, target)
             self.calls.append(f"rename {Path(source).relative_to(root)} {Path(target).relative_to(root)}")
 
-        monkeypatch.setattr(os, "fsync", observed_fsync)
+        for name in ("fsync", "fdatasync"):
+            monkeypatch.setattr(os, name, partial(observed, getattr(os, name)))
         monkeypatch.setattr(os, "rename", observed_rename)
 
 
@@ -116,6 +118,38 @@ def test_the_file_is_synced_before_it_gets_its_name_and_the_directory_after(
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the observer names open files by /proc")
+def test_files_kept_together_are_all_synced_before_their_directories(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observer = Observer(monkeypatch, spool.root)
+    files = [spool.begin() for _ in range(5)]
+    for number, file in enumerate(files):
+        file.write(b"instance %d" % (number % 3))
+    kept = [one for one in spool.keep_together(files) if isinstance(one, Kept)]
+
+    assert len(kept) == 5
+    for one in kept:
+        directory = observer.calls.index(f"sync {Path(one.path).parent}")
+        named = [index for index, call in enumerate(observer.calls) if call.endswith(one.path)]
+        assert max(named) < directory
+        for index in named:
+            assert f"sync {observer.calls[index].split()[1]}" in observer.calls[:index]
+    assert len(_files(spool)) == 3
+
+
+def test_of_files_kept_together_one_may_fail_alone(spool: Spool) -> None:
+    files = [spool.begin() for _ in range(3)]
+    for number, file in enumerate(files):
+        file.write(b"instance %d" % number)
+    files[1].path.unlink()
+    first, second, third = spool.keep_together(files)
+    assert isinstance(second, SpoolFull)
+    assert isinstance(first, Kept)
+    assert isinstance(third, Kept)
+    assert set(_files(spool)) == {spool.locate(first.path), spool.locate(third.path)}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the observer names open files by /proc")
 def test_the_directories_are_durable_before_the_first_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     observer = Observer(monkeypatch, tmp_path)
     spool = Spool(tmp_path / "spool")
@@ -127,6 +161,7 @@ def test_the_directories_are_durable_before_the_first_instance(tmp_path: Path, m
 _WRITE_AND_WAIT = """
 import sys, time
 from pathlib import Path
+from dicomnode.spool.digest import Digest
 from dicomnode.spool.store import Spool
 file = Spool(Path(sys.argv[1])).begin()
 file.write(b"x" * 100_000)

@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset
 from starlette.types import ASGIApp
 
 from dicomnode.dicomweb.intake import Intake
+from dicomnode.dimse.verification import VerificationSCU
 from dicomnode.domain.association import Association
 from dicomnode.domain.capacity import Capacity
 from dicomnode.domain.derivation import (
@@ -35,6 +36,7 @@ from dicomnode.domain.errors import DicomnodeError, NotInLedger
 from dicomnode.domain.ports import Clock
 from dicomnode.domain.rule import Decision, Explanation, RoleBinding
 from dicomnode.domain.study import ReceivedInstance
+from dicomnode.domain.tls import Certificates
 from dicomnode.domain.uids import (
     AETitle,
     SeriesInstanceUID,
@@ -44,6 +46,7 @@ from dicomnode.domain.uids import (
 )
 from dicomnode.imaging.headers import read_header
 from dicomnode.journey.archive import LedgerArchive
+from dicomnode.journey.peers import PeerBook
 from dicomnode.ledger.deliveries import queue_delivery
 from dicomnode.ledger.derivations import (
     end_derivation,
@@ -99,18 +102,25 @@ class Holdings:
         self.archive = LedgerArchive(self.ledger, self.spool)
         self.buttons = PressedButtons(self.ledger)
 
-    def app(self, capacity: Capacity | None = None, intake: Intake | None = None) -> FastAPI:
+    def app(
+        self,
+        capacity: Capacity | None = None,
+        intake: Intake | None = None,
+        certificates: Certificates | None = None,
+    ) -> FastAPI:
         return create_app(
             Site(
                 ledger=self.ledger,
                 archive=self.archive,
                 operator=self.buttons,
+                peers=PeerBook(self.ledger, self.clock, VerificationSCU(AETitle("DICOMNODE"), 5)),
                 clock=self.clock,
                 lease=timedelta(seconds=30),
                 listener=Listener(ae_title=AETitle("DICOMNODE"), host="127.0.0.1", port=11112),
                 version="0.1.0",
                 capacity=capacity,
                 intake=intake,
+                certificates=certificates,
             )
         )
 
@@ -302,6 +312,12 @@ class Browser:
 
     def post(self, path: str, **options: Any) -> httpx.Response:
         return self.request("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("PUT", path, **options)
+
+    def delete(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("DELETE", path, **options)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         return anyio.run(partial(self._request, method, path, **options))

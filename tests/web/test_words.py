@@ -87,5 +87,5 @@ def test_nouns_follow_their_number() -> None:
 
 def test_every_state_that_is_stored_has_a_colour_that_was_chosen() -> None:
     quiet = {state for state in (*DerivationState, *DeliveryState) if tone_of(state) is Tone.QUIET}
-    assert quiet == {DerivationState.SUPERSEDED}
+    assert quiet == {DerivationState.SUPERSEDED, DerivationState.REMOVED}
     assert tone_of("anything else") is Tone.QUIET
