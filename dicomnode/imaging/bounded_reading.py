@@ -2,14 +2,16 @@
 
 from typing import BinaryIO
 
-MOST_READS = 60_000
-"""pydicom reads about twice for an element; real headers have a few thousand, enhanced ones with all frames aside."""
+MOST_READS_OF_IDENTIFIERS = 60_000
+"""pydicom reads about twice for an element; in front of the identifiers stand a few hundred."""
+MOST_READS = 5_000_000
+"""Enhanced instances describe each of thousands of frames by some hundred elements."""
 
 
 class BoundedReading:
     """A binary stream that ends with a ValueError when it was read too often."""
 
-    def __init__(self, stream: BinaryIO, reads: int = MOST_READS) -> None:
+    def __init__(self, stream: BinaryIO, reads: int) -> None:
         self._stream = stream
         self._left = reads
         self.seek = stream.seek

@@ -17,7 +17,7 @@ from dicomnode.domain.errors import InvalidValue, MalformedInstance
 from dicomnode.domain.study import InstanceHeader
 from dicomnode.domain.uids import UID, SeriesInstanceUID, SOPClassUID, SOPInstanceUID, StudyInstanceUID
 from dicomnode.imaging.attributes import UNREADABLE, number, quiet_pydicom, text
-from dicomnode.imaging.bounded_reading import BoundedReading
+from dicomnode.imaging.bounded_reading import MOST_READS, MOST_READS_OF_IDENTIFIERS, BoundedReading
 from dicomnode.imaging.header_layout import HeaderLayouts
 from dicomnode.imaging.header_scan import BOUND, scan_header
 
@@ -198,12 +198,13 @@ def _parse(
     path: Path, stop_when: Callable[[BaseTag, str | None, int], bool], tags: list[BaseTag | int] | None = None
 ) -> Dataset:
     """Parse a Part 10 file until `stop_when`, all attributes or only some; raises MalformedInstance."""
+    reads = MOST_READS if tags is None else MOST_READS_OF_IDENTIFIERS
     try:
         with quiet_pydicom(), path.open("rb") as file:
             if not _is_deflated(path, file):
-                bounded = cast(BinaryIO, BoundedReading(file))
+                bounded = cast(BinaryIO, BoundedReading(file, reads))
                 return read_partial(bounded, stop_when=stop_when, specific_tags=tags)
-            inflated = cast(BinaryIO, BoundedReading(_inflate(path, file)))
+            inflated = cast(BinaryIO, BoundedReading(_inflate(path, file), reads))
             return read_dataset(inflated, False, True, stop_when=stop_when, specific_tags=tags)
     except UNREADABLE as error:
         # The cause is left out: pydicom's messages quote the bytes they stumble over.

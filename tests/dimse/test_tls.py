@@ -97,8 +97,10 @@ class Door:
 @contextmanager
 def _open(tls: ListeningTls, idle_seconds: float = 20) -> Iterator[Door]:
     door = Door(tls, idle_seconds)
-    yield door
-    door.scp.stop()
+    try:
+        yield door
+    finally:
+        door.scp.stop()
 
 
 @pytest.fixture(scope="module")
@@ -299,6 +301,9 @@ def test_so_many_handshakes_are_under_way_at_a_time(hospital: Hospital, monkeypa
     monkeypatch.setattr(listener, "_MOST_SHAKING", 2)
     with _open(hospital.listening) as door:
         silent = [socket.create_connection(("127.0.0.1", door.port), timeout=20) for _ in range(2)]
+        server = door.scp._server
+        assert server is not None
+        wait_for(lambda: len(server._shaking) == 2)
         wait_for(lambda: _is_turned_away(door))
         assert {(refusal.cause, refusal.said) for _visitor, refusal in door.porter.away} == {
             (Cause.LIMIT, "2 connections are in the middle of their TLS handshake")
