@@ -114,6 +114,7 @@ class SpoolFile:
         self._front = front
         """What is written together with the first bytes: one call of the system less."""
         self.size = self._behind = 0
+        self._is_kept = False
         try:
             self._descriptor = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -157,6 +158,7 @@ class SpoolFile:
         self._close()
         # Paths as text: making a Path costs more than the call.
         os.rename(self._name, f"{self._root}/{relative}")  # noqa: PTH104
+        self._is_kept = True
         return Kept(path=relative, digest=digest, size=self.size)
 
     def keep(self, room: str = "instances") -> Kept:
@@ -168,17 +170,15 @@ class SpoolFile:
 
     def discard(self) -> None:
         """Forget the bytes; does nothing when they were kept."""
-        if self._close():
+        self._close()
+        if not self._is_kept:
             with suppress(FileNotFoundError):
                 os.unlink(self._name)  # noqa: PTH108
 
-    def _close(self) -> bool:
-        """Close the file; says whether it was open."""
+    def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor < 0:
-            return False
-        os.close(descriptor)
-        return True
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _behind(pieces: list[memoryview], written: int) -> list[memoryview]:

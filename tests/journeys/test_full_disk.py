@@ -129,7 +129,7 @@ def refuse_at(request: pytest.FixtureRequest, node: SmallNode, monkeypatch: pyte
 @contextmanager
 def _failing(monkeypatch: pytest.MonkeyPatch, point: str) -> Iterator[None]:
     """Let the one system call that a tmpfs never refuses say that there is no space."""
-    name, number = {"fsync": ("fsync", 1), "rename": ("rename", 1), "directory fsync": ("fsync", 2)}[point]
+    name, number = {"fsync": ("fdatasync", 1), "rename": ("rename", 1), "directory fsync": ("fsync", 1)}[point]
     really, calls = getattr(os, name), []
 
     def call(*arguments: object) -> None:
