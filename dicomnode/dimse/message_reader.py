@@ -87,11 +87,6 @@ class MessageReader:
         given, self._foreign = bytes(self._foreign), bytearray()
         return given
 
-    @property
-    def is_between_messages(self) -> bool:
-        """Whether all that came was whole messages."""
-        return self._storing is None and not (self._command or self._pdu_left or self._partial or self._foreign)
-
     def abandon(self) -> None:
         """Forget the message under way: the association has ended."""
         self._pieces = []

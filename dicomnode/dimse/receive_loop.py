@@ -217,13 +217,11 @@ class ReceiveLoop:
         if not received:
             self._leaving.setdefault(channel, Returned(why=Why.CLOSED))
             return
+        acknowledge_now(connection)
         channel.move()
         if isinstance(connection, ssl.SSLSocket) and connection.pending():
             self._again.add(channel)
         self._feed(channel, self._buffer[:received])
-        if not channel.reader.is_between_messages:
-            # Behind a whole message the answer carries the ACK.
-            acknowledge_now(connection)
 
     def _feed(self, channel: Channel, data: memoryview) -> None:
         """Let the channel's reader have bytes; whatever one association causes must not end the others."""
