@@ -105,6 +105,11 @@ class FastSocket(AssociationSocket):
         """Put bytes in front of what the peer sends next."""
         self._held[:0] = data
 
+    def close(self) -> None:
+        """Close the connection, after the loop has let it go: its number may be given to the next one at once."""
+        cast(FastDUL, self.assoc.dul)._withdraw()
+        super().close()
+
     def recv(self, nr_bytes: int) -> bytearray:
         """Read exactly so many bytes, or fewer when the peer has closed."""
         received = self._held[:nr_bytes]
@@ -145,7 +150,7 @@ class FastDUL(DULServiceProvider):
         """Run the upper layer until the association is over, and leave nothing of it behind."""
         try:
             super().run_reactor()
-        except (InvalidEventError, ValueError):
+        except (InvalidEventError, ValueError, AttributeError, LookupError):
             # Both ends spoke at the same moment, or a PDU holds a value that the standard does not know: pynetdicom
             # has no answer to that, and its thread would end without closing the connection.
             self._break_off()

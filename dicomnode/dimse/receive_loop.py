@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -24,6 +25,8 @@ from dicomnode.dimse.storage_service import StorageService, Storing
 
 _logger = logging.getLogger(__name__)
 
+RECEIVE_LOOP = "receive-loop"
+"""The name of the loop's thread."""
 _BLOCK = 256 * 1024
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -118,7 +121,7 @@ class ReceiveLoop:
         """Channels whose next bytes lie decrypted in this process, where no poll sees them."""
         self._ended: list[tuple[Channel, Storing]] = []
         self._leaving: dict[Channel, Returned] = {}
-        self._thread = threading.Thread(target=self._run, name="receive-loop", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=RECEIVE_LOOP, daemon=True)
 
     def start(self) -> None:
         """Begin to receive."""
@@ -187,8 +190,13 @@ class ReceiveLoop:
                 done.set()
 
     def _register(self, channel: Channel) -> None:
+        try:
+            self._poll.register(channel.descriptor, select.EPOLLIN)
+        except OSError:
+            # Its own thread closed the connection after it was lent.
+            channel.give_back(Returned(why=Why.CLOSED))
+            return
         self._channels[channel.descriptor] = channel
-        self._poll.register(channel.descriptor, select.EPOLLIN)
         if isinstance(channel.connection, ssl.SSLSocket):
             self._again.add(channel)
         if channel.backlog:
@@ -198,8 +206,11 @@ class ReceiveLoop:
             self._let_go()
 
     def _unregister(self, channel: Channel) -> None:
-        if self._channels.pop(channel.descriptor, None) is not None:
-            self._poll.unregister(channel.descriptor)
+        # The number may be another connection's by now: then the kernel has forgotten this one.
+        if self._channels.get(channel.descriptor) is channel:
+            del self._channels[channel.descriptor]
+            with suppress(OSError):
+                self._poll.unregister(channel.descriptor)
         channel.is_congested = False
         self._again.discard(channel)
 

@@ -24,6 +24,9 @@ from dicomnode.spool.store import Kept, Spool, SpoolFile
 
 _logger = logging.getLogger(__name__)
 
+_GROUP_OF_FILE_META = (b"\x02\x00", b"\x00\x02")
+"""In both orders of bytes."""
+
 
 class Receiving:
     """The reception that every listener hands its instances to (domain.ports.Reception)."""
@@ -125,7 +128,7 @@ class IncomingInstance:
         self.file = file
         self.offered = offered
         self._front: InstanceHeader | None = None
-        self._has_begun = False
+        self._has_begun = self._begins_with_file_meta = False
 
     def write(self, *pieces: bytes | memoryview) -> None:
         """Append the next bytes of the data set; raises SpoolFull, InstanceTooLarge."""
@@ -135,6 +138,8 @@ class IncomingInstance:
                 raise InstanceTooLarge("the instance is larger than the largest that is taken")
         if not self._has_begun and pieces:
             self._has_begun = True
+            # Behind the file meta information of this node it would be read as more of it (PS3.10 section 7.1).
+            self._begins_with_file_meta = bytes(pieces[0][:2]) in _GROUP_OF_FILE_META
             self._front = header_in_front(
                 memoryview(pieces[0]), self.offered.transfer_syntax_uid, self._receiving.layouts
             )
@@ -155,6 +160,8 @@ class IncomingInstance:
 
     def header(self) -> InstanceHeader:
         """Read the identifiers and hold them against what was announced; raises MalformedInstance, DataSetMismatch."""
+        if self._begins_with_file_meta:
+            raise MalformedInstance("the data set begins with file meta information (group 0002)")
         header = self._front or read_header(self.file.path)
         offered = self.offered
         if (header.sop_class_uid, header.sop_instance_uid) != (offered.sop_class_uid, offered.sop_instance_uid):

@@ -10,10 +10,12 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from dicomnode.dimse.receive_loop import RECEIVE_LOOP
 from dicomnode.domain.errors import InvalidSettings
 from dicomnode.node.clock import SystemClock
 from dicomnode.node.logs import write_logs
@@ -36,6 +38,7 @@ def receive(settings: Settings, addresses: Sequence[ListenerSettings], tell: Con
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    threading.excepthook = _end_without_loop
     # Both reach a whole process group, and are meant for the parent.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -64,4 +67,14 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        os._exit(_FAILED)
+
+
+def _end_without_loop(failed: threading.ExceptHookArgs) -> None:
+    """Tell of a thread that failed; without its receive loop a receiver would be deaf, and the next one is not."""
+    where = "".join(traceback.format_tb(failed.exc_traceback))
+    name = failed.thread.name if failed.thread else "?"
+    # Without the message, which might quote a data set.
+    _logger.error("thread %s ended with %s\n%s", name, failed.exc_type.__name__, where)
+    if name == RECEIVE_LOOP:
         os._exit(_FAILED)

@@ -191,6 +191,34 @@ def test_a_stopped_loop_gives_every_connection_back() -> None:
         assert not channel.is_with_loop
 
 
+def test_a_connection_that_was_closed_after_it_was_lent_is_given_back_and_the_loop_goes_on() -> None:
+    loop = ReceiveLoop(lambda ended: [])
+    loop.start()
+    ours, theirs = socket.socketpair()
+    rung = threading.Event()
+    channel = Channel(ours, _NoService(), rung.set)  # type: ignore[arg-type]
+    channel.lend()
+    ours.close()
+    loop._order(loop._register, channel)
+    assert rung.wait(5)
+    assert loop._thread.is_alive()
+    loop.stop()
+    theirs.close()
+
+
+def test_a_connection_whose_number_is_anothers_by_now_takes_nothing_from_it() -> None:
+    loop = ReceiveLoop(lambda ended: [])
+    loop.start()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        old, new = (Channel(ours, _NoService(), lambda: None) for _ in range(2))  # type: ignore[arg-type]
+        old.lend()
+        loop.adopt(new)
+        loop.withdraw(old)
+        assert loop._channels == {ours.fileno(): new}
+        loop.stop()
+
+
 class _NoService:
     def take_ended(self) -> tuple[()]:
         return ()

@@ -126,6 +126,17 @@ def test_when_the_ledger_takes_none_of_a_group_nobody_is_told_success(bench: Ben
 
 
 @sqlite_only
+@pytest.mark.parametrize("element", [b"\x02\0\0\0UL\x04\0\x02\0\0\0", b"\x02\0\x10\0UI\x02\0001\0"])
+def test_a_data_set_that_begins_with_file_meta_information_is_quarantined(bench: Bench, element: bytes) -> None:
+    sink = bench.receiving.open(offered(ONE))
+    sink.write(element + data_set(ONE))
+    with pytest.raises(MalformedInstance, match="begins with file meta information"):
+        sink.accept()
+    assert len(_quarantined(bench.ledger)) == 1
+    assert _contents(bench.ledger) == []
+
+
+@sqlite_only
 def test_what_is_larger_than_the_largest_is_refused_and_leaves_nothing(bench: Bench) -> None:
     receiving = Receiving(bench.ledger, bench.spool, bench.clock, largest=len(data_set(ONE)))
     fits = receiving.open(offered(ONE))
