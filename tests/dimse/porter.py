@@ -25,6 +25,7 @@ class Porter:
         self.away: list[tuple[Visitor, Refusal]] = []
         self.echoes: list[Association] = []
         self.fails: Exception | None = None
+        self.left = 0
 
     def admit(self, association: Association) -> Place | Refusal:
         refusal = self._door.refusal(association)
@@ -42,6 +43,7 @@ class Porter:
     def leave(self, association: Association) -> None:
         with self._lock:
             self.inside.remove(association)
+            self.left += 1
 
     def turned_away(self, visitor: Visitor, refusal: Refusal) -> None:
         self.away.append((visitor, refusal))
