@@ -56,6 +56,7 @@ from dicomnode.node.retaining import retention
 from dicomnode.node.settings import DestinationSettings, Role, Settings
 from dicomnode.node.web_server import WebServer
 from dicomnode.rules.ruleset import RuleSet, read_rule_set
+from dicomnode.spool.inventory import remove_abandoned
 from dicomnode.spool.store import Spool
 from dicomnode.synthesis.registry import Registry
 from dicomnode.web.app import create_app
@@ -66,6 +67,7 @@ _logger = logging.getLogger(__name__)
 _SWEEP_SECONDS = 1.0
 _GIB = 2**30
 _HISTORY_SECONDS = 3600.0
+_INCOMING_SECONDS = 60.0
 _WORKING_ROLES = frozenset({Role.WORK, Role.GPU})
 
 
@@ -157,6 +159,7 @@ class Node:
             history = timedelta(days=self.settings.history_days)
             self._tick("complete", _SWEEP_SECONDS, completion.sweep)
             self._tick("index", _SWEEP_SECONDS, Indexing(ledger, spool, self._clock).sweep)
+            self._tick("incoming", _INCOMING_SECONDS, lambda: _remove_abandoned(spool, self._clock))
             self._tick("history", _HISTORY_SECONDS, lambda: queues.forget_finished(self._clock.now() - history))
             retaining = retention(self.settings, ledger, spool, self._clock, spool_space(self.settings))
             self._tick("retention", STEP_SECONDS, retaining.step)
@@ -289,6 +292,11 @@ def _renew(ledger: Ledger, executor_id: str, clock: Clock) -> None:
 def _end_lease(ledger: Ledger, executor_id: str) -> None:
     with ledger.transaction() as tx:
         end_lease(tx, executor_id)
+
+
+def _remove_abandoned(spool: Spool, clock: Clock) -> None:
+    """Remove what receivers that died left half-written; the pause keeps clear of files that are just being opened."""
+    remove_abandoned(spool, clock.now() - timedelta(seconds=_INCOMING_SECONDS))
 
 
 def _reap(reaper: Reaper, clock: Clock) -> None:

@@ -1,5 +1,7 @@
 """What lies in the spool: its durable files listed, held against their names, and moved between its rooms."""
 
+import fcntl
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -9,6 +11,8 @@ from pathlib import Path
 from dicomnode.domain.errors import NotInLedger, SpoolFull
 from dicomnode.spool.digest import file_digest
 from dicomnode.spool.store import Kept, Spool, sync_directory
+
+_logger = logging.getLogger(__name__)
 
 INSTANCES, QUARANTINE = "instances", "quarantine"
 
@@ -39,6 +43,38 @@ def is_intact(spool: Spool, path: str) -> bool:
     except OSError:
         # EIO: the disk itself no longer gives the bytes back.
         return False
+
+
+def remove_abandoned(spool: Spool, before: datetime) -> int:
+    """Remove incoming files whose writer died and that were last written before an instant; says how many.
+
+    Nobody was told that they were kept: their senders got no answer and send again.
+    """
+    removed = 0
+    for entry in os.scandir(spool.root / "incoming"):
+        try:
+            is_old = entry.is_file() and entry.stat().st_mtime < before.timestamp()
+            if is_old and not _is_written(entry.path):
+                Path(entry.path).unlink()
+                removed += 1
+        except FileNotFoundError:
+            # Kept or given up since it was listed.
+            continue
+    if removed:
+        _logger.info("%d incoming files were removed: whoever wrote them died", removed)
+    return removed
+
+
+def _is_written(file: str) -> bool:
+    """Say whether the writer of an incoming file lives; where the file system cannot tell, it may."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def has_settled(spool: Spool, path: str, before: datetime) -> bool:

@@ -1,10 +1,11 @@
 """Instance files: written beside, synced, renamed to their digest, and only then real.
 
-incoming/    files that are still being written; nothing refers to them
+incoming/    files that are still being written, each locked by its writer; nothing refers to them
 instances/   ab/abcdef….dcm: durable files named by the digest of their bytes
 quarantine/  refused but kept, named the same way
 """
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -119,6 +120,9 @@ class SpoolFile:
             self._descriptor = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise SpoolFull(f"cannot open a file in the spool ({error.strerror})") from error
+        # The kernel frees the lock when the writer dies: so others know what nobody writes any more.
+        with suppress(OSError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     @property
     def path(self) -> Path:
@@ -155,10 +159,10 @@ class SpoolFile:
         if self._front:
             self.write()
         os.fdatasync(self._descriptor)
-        self._close()
         # Paths as text: making a Path costs more than the call.
         os.rename(self._name, f"{self._root}/{relative}")  # noqa: PTH104
         self._is_kept = True
+        self._close()
         return Kept(path=relative, digest=digest, size=self.size)
 
     def keep(self, room: str = "instances") -> Kept:

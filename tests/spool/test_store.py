@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from dicomnode.domain.errors import NotInLedger, SpoolFull
 from dicomnode.spool.digest import Digest
+from dicomnode.spool.inventory import remove_abandoned
 from dicomnode.spool.store import Kept, Spool
 
 
@@ -183,6 +185,25 @@ def test_what_a_killed_process_left_is_cleared_and_nothing_else(spool: Spool) ->
     assert spool.clear_incoming() == 1
     assert _files(spool) == [spool.locate(kept.path)]
     assert spool.clear_incoming() == 0
+
+
+def test_a_running_node_removes_what_a_killed_writer_left_and_leaves_a_silent_one_alone(spool: Spool) -> None:
+    silent = spool.begin()
+    silent.write(b"a sender that pauses")
+    with subprocess.Popen(
+        [sys.executable, "-c", _WRITE_AND_WAIT, str(spool.root)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "written\n"
+        long_after = datetime.now(UTC) + timedelta(minutes=2)
+        assert remove_abandoned(spool, before=long_after) == 0
+        process.send_signal(signal.SIGKILL)
+    assert remove_abandoned(spool, before=datetime.now(UTC) - timedelta(minutes=2)) == 0
+    assert remove_abandoned(spool, before=long_after) == 1
+    assert _files(spool) == [silent.path]
+    kept = silent.keep()
+    assert remove_abandoned(spool, before=long_after) == 0
+    assert _files(spool) == [spool.locate(kept.path)]
 
 
 def test_what_a_derivation_left_at_the_gate_is_cleared_too(spool: Spool) -> None:
