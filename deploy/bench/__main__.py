@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy.bench.data_sets import DataSetName, make_data_sets
-from deploy.bench.machine import touch_memory
 from deploy.bench.measure import Grounds
 from deploy.bench.plan import Medium, Plan, full_plan, only, quick_plan
 from deploy.bench.results import Occasion, measure_all, write_results
@@ -37,7 +36,6 @@ def main(words: Sequence[str]) -> int:
     folders = {Medium.DISK: work / f"runs-{os.getpid()}", Medium.MEMORY: memory / "runs"}
     try:
         make_data_sets(memory / "data", {DataSetName.MR, *(cell.data for cell in plan.cells)})
-        touch_memory(plan.disk_bytes() + _SPARE_BYTES)
         results = measure_all(plan, Grounds(data=memory / "data", runs=folders), _say)
         _say(write_results(results, occasion, {"disk": work, "memory": memory}, work))
     finally:

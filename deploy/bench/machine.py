@@ -11,7 +11,7 @@ from pathlib import Path
 
 _MODEL_NAME = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
 _MEMORY_TOTAL = re.compile(r"^MemTotal:\s*(\d+) kB$", re.MULTILINE)
-_MEMORY_FREE = re.compile(r"^MemFree:\s*(\d+) kB$", re.MULTILINE)
+_MEMORY_AVAILABLE = re.compile(r"^MemAvailable:\s*(\d+) kB$", re.MULTILINE)
 _TOUCHED_SHARE = 0.7
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _PACKAGES = ("dicomnode", "pydicom", "pynetdicom", "numpy", "sqlalchemy", "blake3")
@@ -39,12 +39,13 @@ def describe_programs() -> dict[str, str]:
 
 
 def touch_memory(size: int) -> None:
-    """Use so many bytes of memory once, or what is free of them, and give them back.
+    """Use so many bytes of memory once, or what can be had of them, and give them back.
 
-    In a virtual machine, memory that was never used costs up to three times as much when it is first written to, and
-    whoever is measured first would pay for it.
+    In a virtual machine, memory that the host does not hold costs three times as much when it is written to. A guest
+    with free page reporting gives free memory back to the host within seconds: so it is touched before each load, or
+    whoever comes after a pause would pay for it.
     """
-    free = _MEMORY_FREE.search(Path("/proc/meminfo").read_text())
+    free = _MEMORY_AVAILABLE.search(Path("/proc/meminfo").read_text())
     length = min(size, int(_TOUCHED_SHARE * 1024 * int(free.group(1)))) if free else 0
     if length > 0:
         mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()

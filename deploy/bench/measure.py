@@ -16,6 +16,7 @@ from pydicom.filereader import read_file_meta_info
 
 from deploy.bench.association import Acceptor, AssociationRequestor, store_request
 from deploy.bench.data_sets import DataSetName, Templates, number_of
+from deploy.bench.machine import touch_memory
 from deploy.bench.plan import Cell, Client, Medium, ServerName
 from deploy.bench.processes import cpu_seconds, forget_peak, memory, settle
 from deploy.bench.sender import Order, Outcome
@@ -24,6 +25,8 @@ from deploy.bench.servers import ROOT, SERVERS, NotMeasured, Running, program, r
 _WARM_UP = 8
 _WARM_UP_NUMBERS = 9_000_000_000
 _SETTLE_SECONDS = 5.0
+_TOUCHED_BYTES = 2**30
+"""More than any server is sent in one measurement."""
 _CLIENT_SECONDS = 300
 _IDLE_PATIENCE, _IDLE_SETTLE_SECONDS = 5.0, 1.0
 _IDLE_ASSOCIATIONS = (8, 32)
@@ -108,6 +111,7 @@ def measure(cell: Cell, server: ServerName, repetition: int, count: int, grounds
         with running(server, folder, as_shipped=cell.client is not Client.OWN) as process:
             association_ms = _warm_up(process, grounds.data / DataSetName.MR)
             settle(process.pid, _SETTLE_SECONDS)
+            touch_memory(_TOUCHED_BYTES)
             forget_peak(process.pid)
             before, spent = memory(process.pid), cpu_seconds(process.pid)
             outcome = _send(cell, count, process, grounds.data / cell.data)

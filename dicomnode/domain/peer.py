@@ -7,6 +7,7 @@ from typing import Protocol
 
 from dicomnode.domain.delivery import Endpoint
 from dicomnode.domain.errors import InvalidValue
+from dicomnode.domain.tls import CallingTls
 from dicomnode.domain.uids import AETitle
 
 _HIGHEST_PORT = 65_535
@@ -22,6 +23,8 @@ class Peer:
     host: str | None = None
     """Where it listens, for C-ECHO and for reports of storage commitment."""
     port: int | None = None
+    tls: CallingTls | None = None
+    """How it is reached under TLS; None: over a plain connection. How it comes in is a matter of the listeners."""
     maximum_associations: int | None = None
     """How many it may have open at a time, over all receivers of a host; None: only the node's own limit holds."""
     description: str = ""
@@ -34,6 +37,8 @@ class Peer:
             raise InvalidValue(f"a port lies between 1 and {_HIGHEST_PORT}")
         if self.host is not None and not self.host.strip():
             raise InvalidValue("the host of a peer has no name")
+        if self.tls is not None and self.host is None:
+            raise InvalidValue("a peer that is reached under TLS listens somewhere: give its host and port")
         if self.maximum_associations is not None and self.maximum_associations < 1:
             raise InvalidValue("a peer may have at least one association; to keep it out, remove it")
 
@@ -42,7 +47,7 @@ class Peer:
         """Where to reach it; None when that is not known."""
         if self.host is None or self.port is None:
             return None
-        return Endpoint(name=self.ae_title, ae_title=self.ae_title, host=self.host, port=self.port)
+        return Endpoint(name=self.ae_title, ae_title=self.ae_title, host=self.host, port=self.port, tls=self.tls)
 
     def is_at(self, address: str) -> bool:
         """Whether it may come from this address; what is no address lies in no network."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from sqlalchemy.engine import CursorResult
 from dicomnode.domain.delivery import Endpoint
 from dicomnode.domain.errors import NotInLedger
 from dicomnode.domain.peer import EchoOutcome, Peer
+from dicomnode.domain.tls import CallingTls, KeyPair
 from dicomnode.domain.uids import AETitle
 from dicomnode.ledger.tables import PeerRow
 from dicomnode.ledger.transaction import Transaction, insert_new
@@ -96,9 +98,29 @@ def _values(peer: Peer) -> dict[str, Any]:
         "networks": [str(network) for network in peer.networks],
         "host": peer.host,
         "port": peer.port,
+        **_tls_values(peer.tls),
         "maximum_associations": peer.maximum_associations,
         "description": peer.description,
     }
+
+
+def _tls_values(tls: CallingTls | None) -> dict[str, Any]:
+    pair = tls.pair if tls else None
+    return {
+        "tls_trusted": str(tls.trusted) if tls else None,
+        "tls_certificate": str(pair.certificate) if pair else None,
+        "tls_key": str(pair.key) if pair else None,
+        "tls_check_host_name": tls.check_host_name if tls else None,
+    }
+
+
+def _tls_of(row: PeerRow) -> CallingTls | None:
+    if row.tls_trusted is None:
+        return None
+    pair = None
+    if row.tls_certificate is not None and row.tls_key is not None:
+        pair = KeyPair(certificate=Path(row.tls_certificate), key=Path(row.tls_key))
+    return CallingTls(trusted=Path(row.tls_trusted), pair=pair, check_host_name=row.tls_check_host_name is not False)
 
 
 def _record_of(row: PeerRow) -> PeerRecord:
@@ -108,6 +130,7 @@ def _record_of(row: PeerRow) -> PeerRecord:
             networks=tuple(ip_network(network) for network in row.networks),
             host=row.host,
             port=row.port,
+            tls=_tls_of(row),
             maximum_associations=row.maximum_associations,
             description=row.description,
         ),

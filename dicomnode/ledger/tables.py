@@ -247,6 +247,11 @@ class PeerRow(Base):
     networks: Mapped[list[Any]]
     host: Mapped[str | None] = mapped_column(sa.Text)
     port: Mapped[int | None]
+    tls_trusted: Mapped[str | None] = mapped_column(sa.Text)
+    """The file of the authorities that its certificate may come from; none: it is reached over plain connections."""
+    tls_certificate: Mapped[str | None] = mapped_column(sa.Text)
+    tls_key: Mapped[str | None] = mapped_column(sa.Text)
+    tls_check_host_name: Mapped[bool | None]
     maximum_associations: Mapped[int | None]
     description: Mapped[str] = mapped_column(sa.Text)
     changed_at: Mapped[datetime]

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +17,7 @@ from dicomnode.node.settings import read_settings
 
 if TYPE_CHECKING:
     from dicomnode.domain.peer import Peer
+    from dicomnode.domain.tls import CallingTls
     from dicomnode.journey.peers import PeerBook
 
 peer_app = typer.Typer(
@@ -35,6 +36,14 @@ Networks = Annotated[
     typer.Option("--network", help="From where it may come: an address or a network such as 10.1.0.0/16; repeatable."),
 ]
 Address = Annotated[str | None, typer.Option("--at", help="Where it listens, as host:port ([::1]:104 for IPv6).")]
+Tls = Annotated[
+    str | None, typer.Option("--tls", help="Reach it under TLS: PEM file of the authorities its certificate is from.")
+]
+TlsCertificate = Annotated[
+    Path | None, typer.Option("--tls-certificate", help="PEM file with what this node shows to it; with --tls-key.")
+]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="PEM file of the key to that certificate.")]
+TlsAnyName = Annotated[bool, typer.Option("--tls-any-name", help="Its certificate need not name its host.")]
 Most = Annotated[int | None, typer.Option("--at-most", help="How many associations it may have open at a time.")]
 Description = Annotated[str | None, typer.Option(help="What it is, for whoever reads the list.")]
 
@@ -55,6 +64,10 @@ def peer_add(  # noqa: PLR0913  a command's options
     *,
     network: Networks = None,
     at: Address = None,
+    tls: Tls = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    tls_any_name: TlsAnyName = False,
     at_most: Most = None,
     description: Description = None,
     settings: SettingsFile = None,
@@ -63,7 +76,9 @@ def peer_add(  # noqa: PLR0913  a command's options
     """Let a system in, from anywhere or from its networks only; a running node knows it within a second."""
     from dicomnode.domain.peer import Peer
 
-    peer = _with(Peer(ae_title=_title(ae_title)), network, at, at_most, description)
+    files = _TlsFiles(trusted=tls, certificate=tls_certificate, key=tls_key, any_name=tls_any_name)
+    given = _Given(networks=network, at=at, tls=files, at_most=at_most, description=description)
+    peer = given.put_on(Peer(ae_title=_title(ae_title)))
     with _book(settings, data) as book:
         book.add(peer)
     _console.print(f"{escape(peer.ae_title)} is a peer now", highlight=False)
@@ -75,16 +90,22 @@ def peer_change(  # noqa: PLR0913  a command's options
     *,
     network: Networks = None,
     at: Address = None,
+    tls: Tls = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    tls_any_name: TlsAnyName = False,
     at_most: Most = None,
     description: Description = None,
     settings: SettingsFile = None,
     data: DataFolder = None,
 ) -> None:
-    """Change what is given of a peer. --network any, --at none and --at-most 0 take a condition away."""
+    """Change what is given of a peer. --network any, --at none, --tls none and --at-most 0 take a condition away."""
 
+    files = _TlsFiles(trusted=tls, certificate=tls_certificate, key=tls_key, any_name=tls_any_name)
+    given = _Given(networks=network, at=at, tls=files, at_most=at_most, description=description)
     with _book(settings, data) as book:
         known = book.find(_title(ae_title)).peer
-        book.change(_with(known, network, at, at_most, description))
+        book.change(given.put_on(known))
     _console.print(f"{escape(known.ae_title)} is changed", highlight=False)
 
 
@@ -142,27 +163,64 @@ def _book(settings: Path | None, data: Path | None) -> "Iterator[PeerBook]":
         yield PeerBook(ledger, SystemClock(), VerificationSCU(AETitle(read.ae_title)))
 
 
-def _with(
-    peer: "Peer", networks: list[str] | None, at: str | None, at_most: int | None, description: str | None
-) -> "Peer":
-    """Change what is given of a peer; raises BadParameter."""
-    try:
-        return _changed(peer, networks, at, at_most, description)
-    except InvalidValue as error:
-        raise typer.BadParameter(error.reason) from error
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TlsFiles:
+    """What a person says of reaching a peer under TLS."""
+
+    trusted: str | None
+    certificate: Path | None
+    key: Path | None
+    any_name: bool
+
+    def calling(self) -> "CallingTls | None":
+        """Put it together; None for `none`. Raises InvalidValue."""
+        from dicomnode.domain.tls import CallingTls, KeyPair
+
+        if self.trusted is None or (self.certificate is None) != (self.key is None):
+            raise InvalidValue("--tls-certificate and --tls-key go together, and all of TLS with --tls")
+        if self.trusted == "none":
+            return None
+        pair = None
+        if self.certificate is not None and self.key is not None:
+            pair = KeyPair(certificate=self.certificate.absolute(), key=self.key.absolute())
+        return CallingTls(trusted=Path(self.trusted).absolute(), pair=pair, check_host_name=not self.any_name)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything was said."""
+        return self.any_name or any(value is not None for value in (self.trusted, self.certificate, self.key))
 
 
-def _changed(
-    peer: "Peer", networks: list[str] | None, at: str | None, at_most: int | None, description: str | None
-) -> "Peer":
-    if networks:
-        peer = replace(peer, networks=() if networks == ["any"] else tuple(_network(text) for text in networks))
-    if at is not None:
-        host, port = (None, None) if at == "none" else _address(at)
-        peer = replace(peer, host=host, port=port)
-    if at_most is not None:
-        peer = replace(peer, maximum_associations=at_most or None)
-    return peer if description is None else replace(peer, description=description)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What a person says of a peer; what is None was not said."""
+
+    networks: list[str] | None
+    at: str | None
+    tls: _TlsFiles
+    at_most: int | None
+    description: str | None
+
+    def put_on(self, peer: "Peer") -> "Peer":
+        """Change what is given of a peer; raises BadParameter."""
+        try:
+            return replace(peer, **self._changes())
+        except InvalidValue as error:
+            raise typer.BadParameter(error.reason) from error
+
+    def _changes(self) -> dict[str, Any]:
+        changes: dict[str, Any] = {}
+        if self.networks:
+            is_any = self.networks == ["any"]
+            changes["networks"] = () if is_any else tuple(_network(text) for text in self.networks)
+        if self.at is not None:
+            host, port = (None, None) if self.at == "none" else _address(self.at)
+            changes |= {"host": host, "port": port} | ({} if host else {"tls": None})
+        if self.tls.is_given:
+            changes["tls"] = self.tls.calling()
+        if self.at_most is not None:
+            changes["maximum_associations"] = self.at_most or None
+        return changes if self.description is None else {**changes, "description": self.description}
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:

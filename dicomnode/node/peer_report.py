@@ -21,7 +21,7 @@ def peer_table(records: Sequence[PeerRecord]) -> Table:
         table.add_row(
             Text(peer.ae_title),
             ", ".join(str(network) for network in peer.networks) or "anywhere",
-            Text(f"{peer.host}:{peer.port}" if peer.host else "–"),
+            Text(f"{peer.host}:{peer.port}{' under TLS' if peer.tls else ''}" if peer.host else "–"),
             str(peer.maximum_associations or "–"),
             echo_text(record.echo),
             Text(f"{_local(record.heard_at)} from {record.heard_from}" if record.heard_at else "never"),

@@ -2,12 +2,14 @@
 
 from datetime import datetime
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from dicomnode.domain.door import Cause
 from dicomnode.domain.peer import EchoOutcome, Peer
+from dicomnode.domain.tls import CallingTls, KeyPair
 from dicomnode.domain.uids import AETitle
 from dicomnode.ledger.peers import PeerRecord
 from dicomnode.ledger.refusals import RefusalRecord
@@ -20,6 +22,41 @@ def _network(text: str) -> str:
 
 NetworkText = Annotated[str, AfterValidator(_network)]
 """An IPv4 or IPv6 network in CIDR form, or one address."""
+
+
+class PeerTlsDocument(BaseModel):
+    """How a peer is reached under TLS; every file in PEM, on the machine of the node."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trusted: Path = Field(description="The authorities that the peer's certificate may come from.")
+    certificate: Path | None = Field(default=None, description="What this node shows where it is asked.")
+    key: Path | None = None
+    check_host_name: bool = Field(default=True, description="Whether the certificate must name the host.")
+
+    @model_validator(mode="after")
+    def _has_both_or_neither(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a certificate needs its key: give both, or neither")
+        return self
+
+    @property
+    def value(self) -> CallingTls:
+        """The same in the domain's terms."""
+        pair = None
+        if self.certificate is not None and self.key is not None:
+            pair = KeyPair(certificate=self.certificate, key=self.key)
+        return CallingTls(trusted=self.trusted, pair=pair, check_host_name=self.check_host_name)
+
+    @classmethod
+    def of(cls, tls: CallingTls) -> Self:
+        """Write what is known."""
+        return cls(
+            trusted=tls.trusted,
+            certificate=tls.pair.certificate if tls.pair else None,
+            key=tls.pair.key if tls.pair else None,
+            check_host_name=tls.check_host_name,
+        )
 
 
 class PeerDocument(BaseModel):
@@ -36,6 +73,7 @@ class PeerDocument(BaseModel):
         default=None, description="Where it listens, for C-ECHO and for reports of storage commitment."
     )
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    tls: PeerTlsDocument | None = Field(default=None, description="null: it is reached over a plain connection.")
     maximum_associations: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="How many associations it may have open at a time; null: the node's own limit holds."
     )
@@ -45,6 +83,8 @@ class PeerDocument(BaseModel):
     def _has_a_whole_address(self) -> Self:
         if (self.host is None) != (self.port is None):
             raise ValueError("host and port go together: give both, or neither")
+        if self.tls is not None and self.host is None:
+            raise ValueError("a peer that is reached under TLS needs a host and a port")
         return self
 
     def peer(self, ae_title: AETitle) -> Peer:
@@ -54,6 +94,7 @@ class PeerDocument(BaseModel):
             networks=tuple(ip_network(text) for text in self.networks),
             host=self.host,
             port=self.port,
+            tls=self.tls.value if self.tls else None,
             maximum_associations=self.maximum_associations,
             description=self.description,
         )
@@ -96,6 +137,7 @@ class KnownPeer(PeerDocument):
             networks=tuple(str(network) for network in peer.networks),
             host=peer.host,
             port=peer.port,
+            tls=None if peer.tls is None else PeerTlsDocument.of(peer.tls),
             maximum_associations=peer.maximum_associations,
             description=peer.description,
             changed_at=record.changed_at,

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
 from dicomnode.domain.errors import NotInLedger
 from dicomnode.domain.peer import EchoOutcome, Peer
+from dicomnode.domain.tls import CallingTls, KeyPair
 from dicomnode.domain.uids import AETitle
 from dicomnode.ledger.peers import (
     PeerRecord,
@@ -28,6 +30,11 @@ WHOLE = Peer(
     networks=(ip_network("10.1.0.0/16"), ip_network("2001:db8::/32")),
     host="mr1.example",
     port=104,
+    tls=CallingTls(
+        trusted=Path("/etc/dicomnode/authority.pem"),
+        pair=KeyPair(certificate=Path("/etc/dicomnode/node.pem"), key=Path("/etc/dicomnode/node.key")),
+        check_host_name=False,
+    ),
     maximum_associations=3,
     description="3T, room “2”",
 )

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
 from ipaddress import ip_network
@@ -14,13 +14,17 @@ import pytest
 from rich.console import Console
 
 from dicomnode.dimse.storage_scp import StorageSCP
+from dicomnode.dimse.tls import ListenerCredentials
 from dicomnode.domain.door import Cause, Visitor
 from dicomnode.domain.peer import Peer
+from dicomnode.domain.tls import CallingTls, ListeningTls
 from dicomnode.domain.uids import AETitle
 from dicomnode.ledger.peers import PeerRecord, list_peers, note_heard
 from dicomnode.ledger.refusals import RefusalRecord, record_refusals
 from dicomnode.ledger.transaction import Ledger
 from dicomnode.node import cli, peer_commands
+from dicomnode.node.clock import SystemClock
+from tests.certificates import Authority
 from tests.dimse.porter import listening_at
 from tests.dimse.shelf import Shelf
 
@@ -146,6 +150,9 @@ def test_a_title_is_added_once(run: Run) -> None:
         (("MR1", "--at", ":104"), "give host:port"),
         (("MR1", "--at", "mr1.example:70000"), "between 1 and 65535"),
         (("MR1", "--at-most", "-1"), "at least one association"),
+        (("MR1", "--tls", "authority.pem"), "give its host and port"),
+        (("MR1", "--at", "mr1.example:104", "--tls-any-name"), "all of TLS with --tls"),
+        (("MR1", "--at", "mr1.example:104", "--tls", "a.pem", "--tls-key", "b.key"), "go together"),
     ],
 )
 def test_what_is_no_peer_is_refused_with_what_is_wrong(
@@ -176,6 +183,30 @@ def test_an_echo_tells_why_not_in_the_peers_own_words(run: Run, scp: StorageSCP)
     nowhere = run("peer", "echo", "OTHER")
     assert nowhere.returncode == 1
     assert "--at" in nowhere.output
+
+
+def test_a_peer_under_tls_is_asked_under_tls(run: Run, tmp_path: Path, ledger: Ledger) -> None:
+    authority, stranger = Authority(tmp_path / "known"), Authority(tmp_path / "unknown", "somebody")
+    tls = ListeningTls(pair=authority.pair("mr1"), trusted=authority.trusted)
+    own = authority.pair("node")
+    listening = replace(listening_at("MR1"), credentials=ListenerCredentials(tls, SystemClock()))
+    scp = StorageSCP(listening, Shelf())
+    scp.start()
+    try:
+        run("peer", "add", "MR1", "--at", f"127.0.0.1:{scp.port}")
+        assert run("peer", "echo", "MR1").returncode == 1
+        shown = ("--tls-certificate", str(own.certificate), "--tls-key", str(own.key))
+        run("peer", "change", "MR1", "--tls", "known/authority.pem", *shown)
+        assert _peers(ledger)[0].peer.tls == CallingTls(trusted=authority.trusted, pair=own)
+        assert run("peer", "echo", "MR1").returncode == 0
+        assert f"127.0.0.1:{scp.port} under TLS" in run("peer", "list").output
+        run("peer", "change", "MR1", "--tls", str(stranger.trusted), *shown)
+        told = run("peer", "echo", "MR1")
+        assert (told.returncode, "no connection under TLS" in told.output) == (1, True)
+        run("peer", "change", "MR1", "--tls", "none")
+        assert _peers(ledger)[0].peer.tls is None
+    finally:
+        scp.stop()
 
 
 def test_who_was_turned_away_is_listed_with_its_cause_and_how_often(run: Run, ledger: Ledger) -> None:

@@ -17,6 +17,12 @@ WHOLE: dict[str, Any] = {
     "networks": ["10.1.0.0/16", "2001:db8::/32"],
     "host": "mr1.example",
     "port": 104,
+    "tls": {
+        "trusted": "/etc/dicomnode/authority.pem",
+        "certificate": "/etc/dicomnode/node.pem",
+        "key": "/etc/dicomnode/node.key",
+        "check_host_name": False,
+    },
     "maximum_associations": 2,
     "description": "3T, room 2",
 }
@@ -78,6 +84,8 @@ def test_a_title_may_have_any_printable_character(program: Browser, title: str) 
         ("A\\B", {}, "not an AE title"),
         ("MR1", {"networks": ["10.1.0.0/99"]}, "networks.0"),
         ("MR1", {"networks": ["10.1.0.7/16"]}, "has host bits set"),
+        ("MR1", {"tls": {"trusted": "authority.pem"}}, "needs a host and a port"),
+        ("MR1", {"tls": {"trusted": "a.pem", "key": "b.key"}, "host": "mr1", "port": 104}, "needs its key"),
         ("MR1", {"networks": ["mr1.example"]}, "networks.0"),
         ("MR1", {"host": "mr1.example"}, "host and port go together"),
         ("MR1", {"port": 104}, "host and port go together"),
