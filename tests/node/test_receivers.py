@@ -121,7 +121,7 @@ def test_one_that_cannot_begin_is_given_more_and_more_time(
     assert ends[:4] == [("-9", "0.1"), ("1", "0.2"), ("1", "0.4"), ("1", "0.8")]
 
     def comes_back_at_once() -> bool:
-        """Kill it while it serves; one that dies before it could say that it listens waits longer, and is tried again."""
+        """Kill it while it serves; one that dies before it said that it listens waits longer, and is tried again."""
         wait_for(lambda: is_served(settings.dicom_port))
         killed = caplog.text.count("exit code -9")
         os.kill(processes_of(caplog, 1)[-1], signal.SIGKILL)
