@@ -2,7 +2,7 @@
 
 import socket
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 _ESTABLISHED, _LISTEN = "01", "0A"
@@ -46,10 +46,21 @@ def _holders(inodes: frozenset[str]) -> Counter[int]:
 
 def take_port(port: int = 0, *, shared: bool = False) -> socket.socket:
     """Listen at a port of loopback, so that others cannot, or only those who share it; 0: at a free one."""
-    taken = socket.socket()
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    taken.bind(("127.0.0.1", port))
-    taken.listen()
+    with ExitStack() as closing:
+        taken = closing.enter_context(socket.socket())
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        closing.pop_all()
     return taken
+
+
+def is_free(port: int) -> bool:
+    """Whether one can listen at a port of loopback; a killed process's threads hold it a little longer than its pid."""
+    try:
+        take_port(port).close()
+    except OSError:
+        return False
+    return True

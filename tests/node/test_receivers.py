@@ -22,7 +22,7 @@ from dicomnode.node.receivers import Receivers, no_receiver
 from dicomnode.node.settings import Settings
 from tests.certificates import Authority
 from tests.conftest import ROOT
-from tests.listening import connections, is_alive, listening_processes, take_port
+from tests.listening import connections, is_alive, is_free, listening_processes, take_port
 from tests.nodes import free_port
 from tests.waiting import wait_for
 
@@ -146,8 +146,7 @@ def test_they_end_in_good_order_and_leave_the_port_free(settings: Settings) -> N
     running.stop()
     assert not any(is_alive(pid) for pid in pids)
     wait_for(lambda: association.is_aborted)
-    with take_port(settings.dicom_port):
-        pass
+    assert is_free(settings.dicom_port)
 
 
 def test_they_end_with_their_parent_however_it_dies(settings: Settings) -> None:
@@ -159,8 +158,7 @@ def test_they_end_with_their_parent_however_it_dies(settings: Settings) -> None:
         assert len(pids) == 2
         parent.kill()
         wait_for(lambda: not any(is_alive(pid) for pid in pids), seconds=1)
-    with take_port(settings.dicom_port):
-        pass
+    wait_for(lambda: is_free(settings.dicom_port))
 
 
 def test_one_receiver_is_enough_where_the_settings_say_so(tmp_path: Path, sqlite_template: Path) -> None:
