@@ -32,6 +32,9 @@ DicomnodeError
 ├── PeerExists              a peer is added whose AE title is taken
 ├── InvalidSettings         the node cannot start as configured
 ├── NotInLedger             asked for something the node has never seen
+├── NotLoggedIn             a request without a login or a valid token
+├── NotAllowed              a visitor asks for what the account's roles do not allow
+├── DraftChanged            somebody else changed the draft of the rules meanwhile
 ├── NotAcceptable           asked for in a form that this node does not give
 ├── UnsupportedMedia        sent in a form that this node does not take
 └── ContentTooLarge         sent more than this node takes at once
@@ -251,6 +254,27 @@ class NotInLedger(DicomnodeError):
 
     http_status = 404
     help = "Check the identifier: `dicomnode studies` and `dicomnode peer list` show what is here."
+
+
+class NotLoggedIn(DicomnodeError):
+    """A request by nobody whom the node knows: no session, no token, or one that is over (RFC 9110 section 15.5.2)."""
+
+    http_status = 401
+    help = "Log in at /login, or send a token of this node as `Authorization: Bearer`."
+
+
+class NotAllowed(DicomnodeError):
+    """A visitor asks for something that the account's roles, or the token's scopes, do not allow."""
+
+    http_status = 403
+    help = "Ask an administrator of the node for the role that it takes."
+
+
+class DraftChanged(DicomnodeError):
+    """The draft of the rules is no longer the one that was edited, or that was looked at before publishing."""
+
+    http_status = 409
+    help = "Open the draft again, look at what changed, and repeat the change."
 
 
 class NotAcceptable(DicomnodeError):
