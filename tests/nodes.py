@@ -24,14 +24,17 @@ from dicomnode.domain.delivery import Endpoint
 from dicomnode.domain.errors import DicomnodeError
 from dicomnode.domain.peer import Peer
 from dicomnode.domain.ports import InstanceSink
+from dicomnode.domain.study import StudyRevision
 from dicomnode.domain.uids import AETitle, StudyInstanceUID
 from dicomnode.imaging.exchange import outgoing_instances
 from dicomnode.ledger.peers import add_peer
 from dicomnode.ledger.refusals import RefusalRecord, list_refusals
-from dicomnode.ledger.studies import DerivationRecord, list_derivations
+from dicomnode.ledger.studies import DerivationRecord, list_derivations, list_revisions
 from dicomnode.ledger.timeline import Event, timeline
 from dicomnode.ledger.transaction import Ledger
+from dicomnode.node.completion_settings import CompletionSettings
 from dicomnode.node.settings import DestinationSettings, Settings, as_environment
+from dicomnode.node.web_settings import LoginMode
 from tests.dimse.porter import listening_at
 from tests.dimse.shelf import outcome_of
 
@@ -141,7 +144,15 @@ class ServingNode:
         self, folder: Path, destination: DestinationSettings, rules: str | None = None, **further: Any
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        given: dict[str, Any] = {"data": folder / "var", **further}
+        # Each series of the real study lacks a slice, which no test wants to wait for.
+        impatient = CompletionSettings(missing_seconds=1.5)
+        given: dict[str, Any] = {
+            "data": folder / "var",
+            "quiet_seconds": 1.5,
+            "completion": impatient,
+            "login": LoginMode.OFF,
+            **further,
+        }
         if rules is not None:
             given["rules"] = folder / "rules.yaml"
             given["rules"].write_text(rules)
@@ -149,7 +160,6 @@ class ServingNode:
         self.settings = Settings(
             dicom_port=free_port(),
             web_port=free_port(),
-            quiet_seconds=1.5,
             destinations=(destination,),
             **given,
         )
@@ -193,9 +203,10 @@ class ServingNode:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder / "node.log").read_text()
         try:
-            return httpx.get(f"{self.url}/", timeout=5).status_code == httpx.codes.OK
+            answer = httpx.get(f"{self.url}/", timeout=5)
         except httpx.TransportError:
             return False
+        return answer.status_code in (httpx.codes.OK, httpx.codes.SEE_OTHER)
 
     def kill(self) -> None:
         """Kill the whole process tree at once, as a power cut would."""
@@ -230,6 +241,10 @@ class ServingNode:
     def events(self, study: str = BRAIN_STUDY) -> tuple[Event, ...]:
         """Look into its ledger: the timeline of a study."""
         return self._look(lambda ledger: _events(ledger, study))
+
+    def revisions(self, study: str = BRAIN_STUDY) -> tuple[StudyRevision, ...]:
+        """Look into its ledger: when a study was taken to be complete."""
+        return self._look(lambda ledger: _revisions(ledger, study))
 
     def know(self, peer: Peer) -> None:
         """Make a peer of it, while it runs."""
@@ -274,6 +289,11 @@ def _session_of(pid: int) -> int | None:
 def _derivations(ledger: Ledger, study: str) -> tuple[DerivationRecord, ...]:
     with ledger.transaction() as tx:
         return list_derivations(tx, study)
+
+
+def _revisions(ledger: Ledger, study: str) -> tuple[StudyRevision, ...]:
+    with ledger.transaction() as tx:
+        return list_revisions(tx, study)
 
 
 def _add(ledger: Ledger, peer: Peer) -> None:

@@ -1,6 +1,7 @@
 """Asking another DICOMweb server what it has, and reading it back (PS3.18 sections 10.4 and 10.6)."""
 
 import json
+from collections.abc import Mapping
 from typing import Self
 
 import httpx
@@ -12,7 +13,7 @@ from dicomnode.domain.errors import DestinationRefused, DestinationUnreachable, 
 from dicomnode.domain.uids import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 
 _AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-_SOP_INSTANCE_UID = "00080018"
+_SOP_INSTANCE_UID, _STUDY_INSTANCES = "00080018", "00201208"
 _PAGE = 1000
 _TRY_LATER = (408, 425, 429)
 
@@ -58,6 +59,23 @@ class DicomwebClient:
                 return tuple(found)
             found.update(dict.fromkeys(page))
 
+    def count_instances(self, study_instance_uid: str) -> int:
+        """Tell how many instances of a study the server has, 0 where it knows no such study (PS3.18 Table 10.6.3-3).
+
+        Raises DestinationUnreachable, or DestinationRefused, also when the server does not say.
+        """
+        asked = {"StudyInstanceUID": StudyInstanceUID(study_instance_uid), "includefield": _STUDY_INSTANCES}
+        response = self._get("studies", DICOM_JSON, asked)
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return 0
+        try:
+            counts = [int(study[_STUDY_INSTANCES]["Value"][0]) for study in json.loads(response.content)]
+        except (ValueError, LookupError, TypeError) as error:
+            raise DestinationRefused(f"{self._name} does not say by QIDO-RS how many instances it has") from error
+        if len(counts) > 1:
+            raise DestinationRefused(f"{self._name} answers QIDO-RS for one study with several")
+        return sum(counts)
+
     def retrieve_series(self, study_instance_uid: str, series_instance_uid: str) -> list[bytes]:
         """Read back every instance of a series as the server stores it, each as a Part 10 file.
 
@@ -81,7 +99,7 @@ class DicomwebClient:
         except (ValueError, LookupError, TypeError, InvalidValue) as error:
             raise DestinationRefused(f"{self._name} answered QIDO-RS with something that is no DICOM JSON") from error
 
-    def _get(self, path: str, accept: str, parameters: dict[str, int] | None = None) -> httpx.Response:
+    def _get(self, path: str, accept: str, parameters: Mapping[str, str | int] | None = None) -> httpx.Response:
         """Get a resource; raises DestinationUnreachable where trying again can help, else DestinationRefused."""
         try:
             response = self._http.get(path, headers={"Accept": accept}, params=parameters)

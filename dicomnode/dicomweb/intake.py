@@ -8,9 +8,9 @@ from typing import Any
 from dicomnode.dicomweb.incoming_body import ExpansionLimit
 from dicomnode.dicomweb.part10 import FileMeta
 from dicomnode.domain.archive import Archive, DicomJson
-from dicomnode.domain.association import Association, OfferedInstance
+from dicomnode.domain.association import Association, OfferedInstance, numbered
 from dicomnode.domain.errors import DicomnodeError, InvalidValue
-from dicomnode.domain.ports import InstanceSink, Reception
+from dicomnode.domain.ports import AssociationEnds, InstanceSink, Reception
 from dicomnode.domain.study import StoredInstance
 from dicomnode.domain.uids import AETitle, StudyInstanceUID
 
@@ -35,6 +35,8 @@ class Intake:
     transfer_syntaxes: frozenset[str]
     assemble: Assemble
     expansion: ExpansionLimit = field(default_factory=ExpansionLimit)
+    ends: AssociationEnds | None = None
+    """Hears when a request that brought instances has ended."""
 
     def refusal(self, meta: FileMeta) -> int | None:
         """Say by which Failure Reason an instance may not come in (PS3.18 Table I.2-2); None when it may."""
@@ -62,6 +64,14 @@ class StoreRequest:
     failed: list[Failure] = field(default_factory=list)
     unavailable: DicomnodeError | None = None
     """Why the node could not store what it would have taken, once that happened."""
+    sender: Association = field(init=False)
+    """What stands for the association that HTTP does not have."""
+
+    def __post_init__(self) -> None:
+        """Number the request among all that bring instances."""
+        self.sender = numbered(
+            Association(calling_ae=_CALLING, called_ae=self.intake.called_ae, peer_address=self.peer_address)
+        )
 
     def open(self, meta: FileMeta) -> InstanceSink | None:
         """Begin to take an instance; None when it may not come in. Raises ReceptionError."""
@@ -75,9 +85,7 @@ class StoreRequest:
                 sop_class_uid=meta.sop_class_uid,
                 sop_instance_uid=meta.sop_instance_uid,
                 transfer_syntax_uid=meta.transfer_syntax_uid,
-                association=Association(
-                    calling_ae=_CALLING, called_ae=self.intake.called_ae, peer_address=self.peer_address
-                ),
+                association=self.sender,
                 study_instance_uid=self.study,
             )
         )
@@ -89,6 +97,11 @@ class StoreRequest:
         if error.http_status >= _SERVER_ERROR:
             # Only one is kept: its traceback holds on to the bytes that were being written.
             self.unavailable = error
+
+    def end(self, *, is_whole: bool) -> None:
+        """Say that nothing more comes by this request, and whether its body came to its end."""
+        if self.intake.ends is not None:
+            self.intake.ends.ended(self.sender, is_released=is_whole)
 
     def break_off(self, error: InvalidValue) -> None:
         """Note that the body broke behind what was stored already; raises the error when nothing was."""

@@ -49,15 +49,18 @@ class _Store:
         part_type, boundary = _form(request.headers.get("content-type", ""))
         parts = Part10Parts(store) if part_type == DICOM else AssembledParts(store)
         body = IncomingBody(boundary, parts, self._expansion(request))
+        is_whole = False
         try:
             async for piece in _pieces(request):
                 await run_in_threadpool(body.write, piece)
             body.finish()
             await run_in_threadpool(parts.finish)
+            is_whole = True
         except InvalidValue as error:
             store.break_off(error)
         finally:
             parts.abandon()
+            store.end(is_whole=is_whole)
 
     def _answer(self, request: Request, store: StoreRequest) -> Response:
         status = store.status()

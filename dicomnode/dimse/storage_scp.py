@@ -16,6 +16,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association as PynetdicomAssociation
 
 from dicomnode.dimse.admission import Admission, association_of
+from dicomnode.dimse.endings import Endings
 from dicomnode.dimse.fast_receive import request_handler
 from dicomnode.dimse.listener import Acceptance, ListeningServer
 from dicomnode.dimse.presentation import accepted_contexts
@@ -25,9 +26,10 @@ from dicomnode.dimse.sockets import SOCKET_HANDLERS
 from dicomnode.dimse.storage_service import StorageService, conclude
 from dicomnode.dimse.tls import ListenerCredentials
 from dicomnode.dimse.verification import VerificationSCP
+from dicomnode.domain.association import numbered
 from dicomnode.domain.door import Doorkeeper
 from dicomnode.domain.errors import InvalidSettings
-from dicomnode.domain.ports import Reception
+from dicomnode.domain.ports import AssociationEnds, Reception
 from dicomnode.domain.uids import AETitle
 
 _WITHOUT_ASSOCIATION = ("Sta1", "Sta2", "Sta13")
@@ -55,10 +57,17 @@ class Listening:
 class StorageSCP:
     """A running listener on one address."""
 
-    def __init__(self, listening: Listening, reception: Reception, services: Sequence[Service] = ()) -> None:
+    def __init__(
+        self,
+        listening: Listening,
+        reception: Reception,
+        services: Sequence[Service] = (),
+        ends: AssociationEnds | None = None,
+    ) -> None:
         self._listening = listening
         self._reception = reception
         self._services = tuple(services)
+        self._endings = Endings(ends) if ends is not None else None
         self._loop: ReceiveLoop | None = None
         self._entity: AE | None = None
         self._server: ListeningServer | None = None
@@ -77,6 +86,7 @@ class StorageSCP:
         handlers: list[evt.EventHandlerType] = [
             *SOCKET_HANDLERS,
             *admission.handlers,
+            *(self._endings.handlers if self._endings is not None else ()),
             *VerificationSCP(listening.doorkeeper).handlers,
             *(handler for service in self._services for handler in service.handlers),
         ]
@@ -119,7 +129,10 @@ class StorageSCP:
 
     def _service(self, accepted: PynetdicomAssociation) -> StorageService:
         """Build what serves the C-STORE requests of an association."""
-        return StorageService(accepted, association_of(accepted), self._reception)
+        association = numbered(association_of(accepted))
+        if self._endings is not None:
+            self._endings.begin(accepted, association)
+        return StorageService(accepted, association, self._reception)
 
 
 def _end(association: PynetdicomAssociation) -> None:

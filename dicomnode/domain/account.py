@@ -1,8 +1,14 @@
 """Who may do what on the pages and over the interface for programs."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
+
+from dicomnode.domain.errors import InvalidValue
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 
 
 class Permission(StrEnum):
@@ -46,6 +52,24 @@ PERMISSIONS: Mapping[AccountRole, frozenset[Permission]] = {
 """An ML engineer sees no names: what models need of a study is in its images and facts."""
 
 
+class AccountName(str):
+    """Names an account: lower case, so that no two accounts look alike."""
+
+    __slots__ = ()
+
+    def __new__(cls, value: str) -> Self:
+        """Check the form; raises InvalidValue."""
+        text = str(value).strip().lower()
+        if not _NAME.fullmatch(text):
+            raise InvalidValue("the name of an account is 1 to 64 letters, digits or characters of . - _ @")
+        return super().__new__(cls, text)
+
+
+def permissions_of(roles: Iterable[AccountRole]) -> frozenset[Permission]:
+    """Collect what roles allow together."""
+    return frozenset[Permission]().union(*(PERMISSIONS[role] for role in roles))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
     """Who makes a request, and what that one may do."""
@@ -53,6 +77,12 @@ class Visitor:
     name: str
     """The account's name, a token's name in it, or `local` where the node has no login."""
     permissions: frozenset[Permission]
+    account: str = ""
+    """The account behind it; empty where there is none."""
+    session: str = ""
+    """Names the session it came by, and lets nobody in; empty where it came by a token, or there is no login."""
+    token: str = ""
+    """Names the token it came by, in the same way."""
 
     def may(self, permission: Permission) -> bool:
         """Whether the visitor is allowed something."""
@@ -61,3 +91,6 @@ class Visitor:
 
 LOCAL_VISITOR = Visitor(name="local", permissions=frozenset(Permission))
 """Whoever comes where the node has no login; it then answers on loopback only."""
+
+NOBODY = Visitor(name="", permissions=frozenset())
+"""Whoever did not log in where the node has a login."""

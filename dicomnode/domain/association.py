@@ -1,6 +1,7 @@
 """Who is at the other end: the associations that peers open (PS3.8), and what they offer over them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID, StudyInstanceUID, TransferSyntaxUID
 
@@ -12,6 +13,16 @@ class Association:
     calling_ae: AETitle
     called_ae: AETitle
     peer_address: str
+    serial: int = field(default=0, compare=False)
+    """Tells apart what is open in one process at a time; the ledger does not keep it. 0: nobody asks."""
+
+
+_serials = count(1)
+
+
+def numbered(association: Association) -> Association:
+    """Give an association a serial that no other one of this process has."""
+    return replace(association, serial=next(_serials))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

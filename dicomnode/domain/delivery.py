@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from dicomnode.domain.tls import CallingTls
-from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID, TransferSyntaxUID
+from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID, StudyInstanceUID, TransferSyntaxUID
 
 
 class DeliveryState(StrEnum):
@@ -31,6 +31,17 @@ class Endpoint:
     dicomweb_url: str | None = None
     tls: CallingTls | None = None
     """How to reach it under TLS; left out: a plain connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consignment:
+    """Instances of one study that go out together: a derived series, or what a rule routes as it was received."""
+
+    key: str
+    """The key of the derivation, or that of the routing (`journey.route`)."""
+    study_instance_uid: StudyInstanceUID
+    priority: int = 10
+    """1 is served first (STAT), 10 is routine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ NODE_MANUFACTURER = "dicomnode"
 class DerivationState(StrEnum):
     """Where a derivation stands; the words an operator reads."""
 
+    HELD = "held"
+    """A rule wants a person to release it before it is made."""
     WAITING = "waiting"
     RUNNING = "running"
     DERIVED = "derived"
@@ -52,6 +54,23 @@ class Alignment(StrEnum):
     """Always by a rigid registration."""
 
 
+class LabelLanguage(StrEnum):
+    """In which language the label of a derived series says what it is (ISO 639-1)."""
+
+    ENGLISH = "en"
+    GERMAN = "de"
+    FRENCH = "fr"
+
+
+class SupersedePolicy(StrEnum):
+    """What becomes of the series of an earlier revision when a newer one was made."""
+
+    RETAIN = "retain"
+    """It stays where it is and is marked as superseded."""
+    WITHDRAW = "withdraw"
+    """This node no longer sends or lists it; where it was sent before, a person is told to remove it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
     """What a rule allows to be done to inputs before a model sees them; anything beyond is refused."""
@@ -87,6 +106,11 @@ class Derivation:
     preparation: Preparation = field(default_factory=Preparation)
     state: DerivationState = DerivationState.WAITING
     reason: str = ""
+    shadow: bool = False
+    """Whether its rule is on trial: it goes nowhere."""
+    label_language: LabelLanguage = LabelLanguage.ENGLISH
+    superseded: SupersedePolicy = SupersedePolicy.RETAIN
+    """What becomes of the series that it replaces."""
 
     def input_for(self, role: str) -> DerivationInput:
         """Find the input of a role; raises KeyError when the derivation has none of that name."""
@@ -109,9 +133,13 @@ def derivation_key(
     model: ModelIdentity,
     target_role: str,
     preparation: Preparation = Preparation(),
+    *more: str,
 ) -> str:
-    """Build `derive:{content}:{rule}:{model}`, the unique key that keeps the same work from being done twice."""
-    asked = f"{rule}\0{target_role}\0{preparation.alignment}\0{preparation.missing_slices}"
+    """Build `derive:{content}:{rule}:{model}`, the unique key that keeps the same work from being done twice.
+
+    `more` is whatever else makes it other work: another language of the label, or a trial.
+    """
+    asked = "\0".join((rule, target_role, preparation.alignment, str(preparation.missing_slices), *more))
     rule_digest = hashlib.sha256(asked.encode()).hexdigest()[:12]
     return f"derive:{content_digest(inputs)}:{rule_digest}:{model.digest}"
 

@@ -21,7 +21,8 @@ DicomnodeError
 ├── OutputRefused           a derived instance did not pass the output gate
 ├── DeliveryError
 │   ├── DestinationUnreachable   nothing is known to be stored; try again
-│   └── DestinationRefused       the peer answered and said no
+│   ├── DestinationRefused       the peer answered and said no
+│   └── DestinationUnknown       a rule names a destination that is not configured
 ├── RequestRefused          a request of storage commitment or of a performed procedure step
 │   ├── DuplicateTransaction     its Transaction UID is in use
 │   ├── PeerUnknown              nobody knows where its report should go
@@ -30,10 +31,17 @@ DicomnodeError
 │   ├── EmptyAttribute           an attribute that it must have has no value
 │   └── StepIsFinal              the step was completed or discontinued
 ├── PeerExists              a peer is added whose AE title is taken
+├── AccountConflict         an account cannot become what was asked for, as things stand
+│   ├── AccountExists       an account is added whose name is taken
+│   └── LastAdministrator   nobody would be left who may administer
 ├── InvalidSettings         the node cannot start as configured
 ├── NotInLedger             asked for something the node has never seen
+├── NothingNew              a study is to be taken as complete that received nothing since it was
 ├── NotLoggedIn             a request without a login or a valid token
+│   └── TooManyAttempts     too many wrong passwords from one address
+├── IdentityProviderFailed  the identity provider does not answer as OpenID Connect asks
 ├── NotAllowed              a visitor asks for what the account's roles do not allow
+│   └── SecondPersonNeeded  who edited or proposed the rules may not publish them here
 ├── DraftChanged            somebody else changed the draft of the rules meanwhile
 ├── NotAcceptable           asked for in a form that this node does not give
 ├── UnsupportedMedia        sent in a form that this node does not take
@@ -138,7 +146,7 @@ class InvalidRule(DicomnodeError):
     """A rule that cannot be evaluated; it is refused when it is loaded, never skipped."""
 
     http_status = 422
-    help = "Correct the rule; `dicomnode rules check` says where."
+    help = "Correct the rule; `dicomnode rules lint` says where."
 
 
 class ModelError(DicomnodeError):
@@ -203,6 +211,13 @@ class DestinationRefused(DeliveryError):
     help = "Check at the destination whether it allows this node's AE title and this SOP class."
 
 
+class DestinationUnknown(DeliveryError):
+    """A rule in force sends to a destination that the settings do not name any more."""
+
+    http_status = 422
+    help = "Configure the destination again, or publish rules that do not name it."
+
+
 class RequestRefused(DicomnodeError):
     """A peer asked for something that this node cannot do as it is asked (DIMSE-N, PS3.7 Annex C)."""
 
@@ -243,6 +258,25 @@ class PeerExists(DicomnodeError):
     help = "Change the one that is there (`dicomnode peer change`), or remove it first."
 
 
+class AccountConflict(DicomnodeError):
+    """An account cannot become what was asked for, as things stand."""
+
+    http_status = 409
+    help = "Look at the accounts first: page Accounts, or `dicomnode account list`."
+
+
+class AccountExists(AccountConflict):
+    """An account is added under a name that another one has."""
+
+    help = "Choose another name, or change the account that is there."
+
+
+class LastAdministrator(AccountConflict):
+    """Nobody would be left who may administer the node."""
+
+    help = "Make somebody else an administrator first."
+
+
 class InvalidSettings(DicomnodeError):
     """The node cannot start as configured."""
 
@@ -256,6 +290,13 @@ class NotInLedger(DicomnodeError):
     help = "Check the identifier: `dicomnode studies` and `dicomnode peer list` show what is here."
 
 
+class NothingNew(DicomnodeError):
+    """A study is to be taken as complete, and every instance of it was seen by its last revision."""
+
+    http_status = 409
+    help = "Its timeline says what became of the last revision; the next one begins when more comes."
+
+
 class NotLoggedIn(DicomnodeError):
     """A request by nobody whom the node knows: no session, no token, or one that is over (RFC 9110 section 15.5.2)."""
 
@@ -263,11 +304,31 @@ class NotLoggedIn(DicomnodeError):
     help = "Log in at /login, or send a token of this node as `Authorization: Bearer`."
 
 
+class TooManyAttempts(NotLoggedIn):
+    """Too many wrong passwords from one address, for one name or for many (RFC 6585 section 4)."""
+
+    http_status = 429
+    help = "Wait a quarter of an hour, or ask an administrator to give you a new password."
+
+
+class IdentityProviderFailed(DicomnodeError):
+    """The identity provider cannot be reached, or does not answer as OpenID Connect asks."""
+
+    http_status = 502
+    help = "Check the settings below `oidc` and the identity provider; an account with a password still gets in."
+
+
 class NotAllowed(DicomnodeError):
     """A visitor asks for something that the account's roles, or the token's scopes, do not allow."""
 
     http_status = 403
     help = "Ask an administrator of the node for the role that it takes."
+
+
+class SecondPersonNeeded(NotAllowed):
+    """Rules are published by somebody who had no part in the draft, and only once it was proposed."""
+
+    help = "Propose the draft with a reason; then somebody who neither edited nor proposed it can publish it."
 
 
 class DraftChanged(DicomnodeError):

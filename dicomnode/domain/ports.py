@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from dicomnode.domain.association import OfferedInstance
+from dicomnode.domain.association import Association, OfferedInstance
 from dicomnode.domain.errors import DicomnodeError
 
 
@@ -44,4 +44,12 @@ class Reception(Protocol):
 
         Gives for each, in order, None when its sender may be told success, or else why not: as `InstanceSink.accept`.
         """
+        ...
+
+
+class AssociationEnds(Protocol):
+    """Hears how each association ends over which instances may have come; a request of STOW-RS counts as one."""
+
+    def ended(self, association: Association, *, is_released: bool) -> None:
+        """Take note of an end: in good order, or broken off. Returns at once and raises nothing."""
         ...

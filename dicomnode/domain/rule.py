@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-from dicomnode.domain.derivation import Preparation
+from dicomnode.domain.derivation import LabelLanguage, Preparation, SupersedePolicy
 from dicomnode.domain.uids import SeriesInstanceUID
 
 
@@ -44,6 +45,17 @@ class RoleBinding:
     role: str
     series_instance_uid: SeriesInstanceUID
     why: str
+    lost: tuple[str, ...] = ()
+    """Every other candidate with what it lost by: those that fit as well, and those that miss by one test."""
+
+
+class LatePolicy(StrEnum):
+    """What is done when a study that was synthesised from comes again with other content."""
+
+    RERUN = "rerun"
+    """Make a series of the new revision at once."""
+    HOLD = "hold"
+    """Ask a person first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +68,37 @@ class Action:
     priority: int = 10
     """1 is served first (STAT), 10 is routine."""
     preparation: Preparation = field(default_factory=Preparation)
+    label_language: LabelLanguage = LabelLanguage.ENGLISH
+    late: LatePolicy = LatePolicy.RERUN
+    superseded: SupersedePolicy = SupersedePolicy.RETAIN
+    bindings: tuple[RoleBinding, ...] = ()
+    """Which series play the roles of the model; none while no study was looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteAction:
+    """Series that go to destinations as they were received."""
+
+    destinations: tuple[str, ...]
+    series: tuple[SeriesInstanceUID, ...] = ()
+    priority: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldAction:
+    """No synthesis of this revision of the study begins before a person releases it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IgnoreAction:
+    """Nothing is to be done for this kind of study; it says so, and no fallback fires."""
+
+    reason: str
+
+
+RuleAction = Action | RouteAction | HoldAction | IgnoreAction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +109,18 @@ class Decision:
     rule_set_version: str
     fired: bool
     explanation: Explanation
-    action: Action | None = None
+    actions: tuple[RuleAction, ...] = ()
+    """What is to be done, in the order of the rule; an action whose inputs cannot be bound is not among them."""
     bindings: tuple[RoleBinding, ...] = ()
+    """The inputs of all its syntheses together."""
     problem: str | None = None
     """Set when the conditions hold but the inputs cannot be bound: a person has to look (never "no match")."""
     excluded: tuple[str, ...] = field(default=())
     """Series that were not looked at, with the reason (own outputs coming back)."""
+    shadow: bool = False
+    """Whether the rule is on trial: what it asks for is made and measured, and never sent."""
+
+    @property
+    def action(self) -> Action | None:
+        """The first synthesis that it asks for."""
+        return next((one for one in self.actions if isinstance(one, Action)), None)

@@ -1,4 +1,4 @@
-"""The rules as a person keeps them: a draft, immutable versions, which one was in force when, and what a change would do."""
+"""The rules as a person keeps them: a draft, immutable versions, which was in force when, what a change would do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +44,8 @@ class Draft:
     """The version that it began as."""
     changed_at: datetime
     changed_by: str
+    editors: Sequence[str] = ()
+    """Everybody who changed it since it was begun: none of them can be the second person."""
     proposed_by: str | None = None
     """Who asks for its publication, where the site wants a second person to do it."""
     proposal: str = ""
@@ -76,14 +78,15 @@ class ChangedDecision:
     study_instance_uid: StudyInstanceUID
     rule: str
     before: Decision | None
-    """None where the rule is new."""
+    """None where the rule is new, or was disabled."""
     after: Decision | None
-    """None where the rule is gone."""
+    """None where the rule is gone, or is disabled."""
 
     @property
     def in_words(self) -> str:
         """Say in a few words what changes."""
-        return f"{_outcome(self.before)} → {_outcome(self.after)}"
+        before, after = _outcome(self.before), _outcome(self.after)
+        return f"{before} → {after}{' otherwise' if before == after else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,8 @@ class WhatIf:
 
 def _outcome(decision: Decision | None) -> str:
     if decision is None:
-        return "no such rule"
+        return "not asked"
     if decision.problem:
         return "needs operator"
-    return "fires" if decision.fired else "does not fire"
+    fires = "fires in shadow" if decision.shadow else "fires"
+    return fires if decision.fired else "does not fire"

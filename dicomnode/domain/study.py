@@ -6,6 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from dicomnode.domain.association import Association
+from dicomnode.domain.facts import Confidence
 from dicomnode.domain.uids import (
     SeriesInstanceUID,
     SOPClassUID,
@@ -85,6 +86,23 @@ class StudyRevision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """That instances of a series came in over associations of one peer, the first and the last of them when."""
+
+    series_instance_uid: SeriesInstanceUID
+    association: Association
+    first_received_at: datetime
+    last_received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySource:
+    """Where a study came from and when, in the time zone whose hours the rules mean."""
+
+    arrivals: tuple[Arrival, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesFacts:
     """All that a rule may see of one series: keyword -> value, and the evidence of what was derived."""
 
@@ -92,6 +110,8 @@ class SeriesFacts:
     values: Mapping[str, FactValue]
     evidence: Mapping[str, str] = field(default_factory=dict)
     """For derived facts such as Weighting: what the value was concluded from."""
+    confidence: Mapping[str, Confidence] = field(default_factory=dict)
+    """For derived facts: how far the value may be trusted."""
 
     @property
     def label(self) -> str:

@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 
 from dicomnode.imaging.attributes import number, numbers, text, texts
 from dicomnode.imaging.contrast_agent import ContrastEnhanced, contrast_of
+from dicomnode.imaging.description import OF_SERIES, described
 from dicomnode.imaging.functional_groups import as_classic, frame_macros, number_of_frames
 from dicomnode.imaging.orientation import Orientation, orientation_of
 
@@ -51,7 +52,7 @@ class Acquisition:
     orientation: Orientation
     has_contrast_agent: bool
     description: str
-    """Series Description and Protocol Name in lower case: only for what physics leaves open."""
+    """Series Description and Protocol Name, folded: only for what physics leaves open."""
 
     @property
     def image_type(self) -> frozenset[str]:
@@ -65,39 +66,75 @@ class Acquisition:
 
 
 _YES_NO = ("TimeOfFlightContrast", "PhaseContrast", "AngioFlag", "InversionRecovery", "EchoPlanarPulseSequence")
+_ONCE_PER_SERIES = (
+    *_YES_NO,
+    "AcquisitionContrast",
+    "ArterialSpinLabelingContrast",
+    "EchoPulseSequence",
+    "EchoTrainLength",
+    "FlipAngle",
+    "InversionTime",
+    "MRAcquisitionType",
+    "Modality",
+    "RepetitionTime",
+    "SOPClassUID",
+    "ScanOptions",
+    "ScanningSequence",
+    "SequenceName",
+    "SequenceVariant",
+    "SpectrallySelectedSuppression",
+)
 _YES = ("YES", "Y")
 _REFOCUSING = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("SE", "GR")}
 
 
 def acquisition_of(datasets: Sequence[Dataset]) -> Acquisition:
-    """Gather how a series (at least one instance) was acquired; the first instance speaks where instances differ."""
-    first = as_classic(datasets[0])
-    flags = frozenset(keyword for keyword in _YES_NO if text(first, keyword) in _YES)
-    declared = text(first, "AcquisitionContrast").upper()
+    """Gather how a series (at least one instance) was acquired; where instances differ, what most of them say."""
+    usual = _usual(datasets)
+    flags = frozenset(keyword for keyword in _YES_NO if text(usual, keyword) in _YES)
+    declared = text(usual, "AcquisitionContrast").upper()
     return Acquisition(
-        modality=text(first, "Modality"),
-        sop_class_uid=text(first, "SOPClassUID"),
-        image_types=tuple(dict.fromkeys(kind for dataset in datasets for kind in _image_types(dataset))),
-        sequence=_scanning_sequence(first, flags),
-        variant=_codes(first, "SequenceVariant"),
-        sequence_name=text(first, "SequenceName").casefold(),
+        modality=text(usual, "Modality"),
+        sop_class_uid=text(usual, "SOPClassUID"),
+        image_types=tuple(sorted({kind for dataset in datasets for kind in _image_types(dataset)}, key=sorted)),
+        sequence=_scanning_sequence(usual, flags),
+        variant=_codes(usual, "SequenceVariant"),
+        sequence_name=text(usual, "SequenceName").casefold(),
         declared_contrast="" if declared == "UNKNOWN" else declared,
         flags=flags,
-        repetition_time=_positive(first, "RepetitionTime"),
-        echo_times=tuple(sorted({time for dataset in datasets for time in _echo_times(dataset) if time > 0})),
-        inversion_time=_positive(first, "InversionTime"),
-        flip_angle=_positive(first, "FlipAngle"),
-        echo_train_length=_positive(first, "EchoTrainLength"),
+        repetition_time=_positive(usual, "RepetitionTime"),
+        echo_times=echo_times_of(datasets),
+        inversion_time=_positive(usual, "InversionTime"),
+        flip_angle=_positive(usual, "FlipAngle"),
+        echo_train_length=_positive(usual, "EchoTrainLength"),
         b_values=tuple(sorted({value for dataset in datasets for value in _b_values(dataset)})),
-        is_3d=text(first, "MRAcquisitionType") == "3D",
-        is_fat_saturated="FS" in _codes(first, "ScanOptions") or text(first, "SpectrallySelectedSuppression") == "FAT",
-        is_spin_labelled=bool(text(first, "ArterialSpinLabelingContrast")),
+        is_3d=text(usual, "MRAcquisitionType") == "3D",
+        is_fat_saturated="FS" in _codes(usual, "ScanOptions") or text(usual, "SpectrallySelectedSuppression") == "FAT",
+        is_spin_labelled=bool(text(usual, "ArterialSpinLabelingContrast")),
         images=sum(number_of_frames(dataset) for dataset in datasets),
         repeats=_repeats(datasets),
         orientation=orientation_of(datasets),
         has_contrast_agent=contrast_of(datasets).value is ContrastEnhanced.YES,
-        description=f"{text(first, 'SeriesDescription')} {text(first, 'ProtocolName')}".casefold(),
+        description=described(datasets, OF_SERIES),
     )
+
+
+def echo_times_of(datasets: Sequence[Dataset]) -> tuple[float, ...]:
+    """List the distinct echo times of a series in ascending order, in ms."""
+    return tuple(sorted({time for dataset in datasets for time in _echo_times(dataset) if time > 0}))
+
+
+def _usual(datasets: Sequence[Dataset]) -> Dataset:
+    """Give one instance that says of each thing what most instances of the series say that say anything."""
+    usual = Dataset()
+    classic = [as_classic(dataset) for dataset in datasets]
+    for keyword in _ONCE_PER_SERIES:
+        counts = Counter(said for dataset in classic if (said := texts(dataset, keyword)))
+        if counts:
+            most = max(counts.values())
+            said = min(said for said, count in counts.items() if count == most)
+            usual.add_new(keyword, "LO", list(said))
+    return usual
 
 
 def _codes(dataset: Dataset, keyword: str) -> frozenset[str]:

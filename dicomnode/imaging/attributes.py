@@ -65,7 +65,7 @@ def quiet_pydicom() -> Iterator[None]:
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     """Read all values as text without padding and control characters; empty ones are left out."""
-    return tuple(value for value in _converted(dataset, keyword, _as_text) if value)
+    return tuple(value for value in _converted(dataset, keyword, as_text) if value)
 
 
 def text(dataset: Dataset, keyword: str) -> str:
@@ -75,7 +75,7 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     """Read all values as numbers; nothing at all when one of them is none."""
-    return _converted(dataset, keyword, _as_number)
+    return _converted(dataset, keyword, as_number)
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
@@ -108,6 +108,8 @@ def is_cut_short(element: object) -> bool:
 
 def _converted(dataset: Dataset, keyword: str, convert: Callable[[object], _T]) -> tuple[_T, ...]:
     tag = Tag(keyword)
+    if tag not in dataset:
+        return ()
     with quiet_pydicom():
         try:
             element = _element(dataset, tag)
@@ -129,7 +131,8 @@ def _values(element: DataElement) -> tuple[object, ...]:
     return tuple(value) if isinstance(value, MultiValue | Sequence | list) else (value,)
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
+    """Write a decoded value as text without control characters; raises TypeError for bytes and items."""
     if isinstance(value, bytes | Dataset):
         raise TypeError("no text")
     spelled = str(value)
@@ -143,7 +146,8 @@ def _is_text(character: str) -> bool:
     return character.isspace() or unicodedata.category(character) not in ("Cc", "Cs")
 
 
-def _as_number(value: object) -> float:
+def as_number(value: object) -> float:
+    """Read a decoded value as a finite number; raises TypeError or ValueError."""
     if isinstance(value, bytes):
         raise TypeError("no number")
     converted = float(value)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
+from dicomnode.domain.facts import Confidence
 from dicomnode.imaging.acquisition import Acquisition, acquisition_of
 from dicomnode.imaging.orientation import Orientation
 from dicomnode.imaging.pulse_timing import (
@@ -76,14 +77,19 @@ _FLOW_NAME = re.compile(r"tof|fl_pc|pc[23]d")
 
 _OPEN = "the attributes leave it open"
 
-_LOCALIZER_WORD = re.compile(r"locali[sz]er|locator|scout|survey|(?<![a-z])loc(?![a-z])|3[ _-]?plan|plan[ _-]?scan")
+_LOCALIZER_WORD = re.compile(
+    r"lo[ck]ali[sz](?:er|ador|atie|ateur|ation|ator)|locator|scout|survey|(?<![a-z])(?:pilot|loc)(?![a-z])"
+    r"|3[ _-]?plan|plan[ _-]?scan|(?<![a-z])(?:reperage|ubersicht|uebersicht|suchlauf|planung|overzicht)"
+    r"|(?<![a-z])(?:planificacion|topogram)"
+    r"|位置決め|スカウト|ロケータ"
+)
 _ADC_WORD = re.compile(r"apparent diffusion|(?<![a-z])adc(?![a-z])")
 
 
 def classify(datasets: Sequence[Dataset]) -> Classified:
     """Say what a series is weighted by; the instances are those of one series, in the order of their numbers."""
     if not datasets:
-        return Classified(weighting=Weighting.UNKNOWN, evidence="no instances")
+        return Classified(weighting=Weighting.UNKNOWN, evidence="no instances", confidence=Confidence.LOW)
     acquisition = acquisition_of(datasets)
     verdicts = (test(acquisition) for test in _TESTS)
     unknown = found(Weighting.UNKNOWN, acquisition, _OPEN)
@@ -106,7 +112,8 @@ def _localizer(acquisition: Acquisition) -> Classified | None:
         return Classified(weighting=Weighting.LOCALIZER, evidence=f"{images} in crossing planes")
     is_quick = is_within(acquisition.repetition_time, 0, _LOCALIZER_REPETITION_MS)
     if _LOCALIZER_WORD.search(acquisition.description) and (is_quick or acquisition.images <= _FEW_IMAGES):
-        return found(Weighting.LOCALIZER, acquisition, f"{images}, and the description says localizer")
+        told = f"{images}, and the description says localizer"
+        return found(Weighting.LOCALIZER, acquisition, told, Confidence.MEDIUM)
     return None
 
 
@@ -177,7 +184,7 @@ def _gradient_echo_planar(acquisition: Acquisition) -> Classified:
         return found(Weighting.PERFUSION, acquisition, f"{kind} with contrast agent")
     named = named_in_description((Weighting.PERFUSION, Weighting.FMRI), acquisition)
     if named:
-        return found(named, acquisition, f"{kind}, and the description says {named}")
+        return found(named, acquisition, f"{kind}, and the description says {named}", Confidence.MEDIUM)
     if acquisition.repeats >= _DYNAMIC_REPEATS:
         return found(Weighting.FMRI, acquisition, f"{kind}, {acquisition.repeats} times at one place")
     return found(Weighting.T2STAR, acquisition, kind)
@@ -192,7 +199,7 @@ def _angiography(acquisition: Acquisition) -> Classified | None:
         return found(Weighting.MRA, acquisition, "gradient echo, flagged as angiography")
     is_short_echo = is_within(acquisition.echo_time, 0, SHORT_GRADIENT_ECHO_MS)
     if is_short_echo and named_in_description((Weighting.MRA,), acquisition):
-        return found(Weighting.MRA, acquisition, "gradient echo, and the description says MRA")
+        return found(Weighting.MRA, acquisition, "gradient echo, and the description says MRA", Confidence.MEDIUM)
     return None
 
 
@@ -223,7 +230,9 @@ def _description(acquisition: Acquisition) -> Classified | None:
     elif acquisition.echo_time is not None:
         allowed = (Weighting.MRA, Weighting.T2STAR, Weighting.PD, Weighting.T1)
     named = named_in_description(allowed, acquisition)
-    return found(named, acquisition, f"{_OPEN}; the description says {named}") if named else None
+    if named is None:
+        return None
+    return found(named, acquisition, f"{_OPEN}; the description says {named}", Confidence.LOW)
 
 
 def _by_type(weighting: Weighting, acquisition: Acquisition, types: frozenset[str]) -> Classified | None:

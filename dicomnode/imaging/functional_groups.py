@@ -8,7 +8,7 @@ from pydicom.tag import Tag
 
 from dicomnode.imaging.attributes import items, number, read_element
 
-_CLASSIC_KEYWORDS: Mapping[str, str] = {
+CLASSIC_KEYWORDS: Mapping[str, str] = {
     "EffectiveEchoTime": "EchoTime",
     "InversionTimes": "InversionTime",
     "PulseSequenceName": "SequenceName",
@@ -31,7 +31,7 @@ def as_classic(dataset: Dataset) -> Dataset:
         for element in _plain_elements(source):
             if element.tag not in lifted:
                 lifted.add(element)
-    for keyword, classic in _CLASSIC_KEYWORDS.items():
+    for keyword, classic in CLASSIC_KEYWORDS.items():
         if keyword in lifted and classic not in lifted:
             found = lifted[keyword]
             lifted.add(DataElement(Tag(classic), found.VR, found.value, already_converted=True))

@@ -16,12 +16,25 @@ _WRITTEN_OTHERWISE = frozenset({"PN", "AT"})
 """VRs whose values JSON writes in another form than Python has for them (PS3.18 Table F.2.3-1)."""
 
 
+class JsonDataSet(Dataset):
+    """A data set that can also show its elements as they stand in the header, for comparing without decoding."""
+
+    def __init__(self, header: DicomJson) -> None:
+        """Wrap a header in the DICOM JSON Model."""
+        self._elements = _Elements(header)
+        super().__init__(self._elements)
+
+    def encoded(self) -> Iterator[tuple[BaseTag, object]]:
+        """List tag and element by tag; two elements that are equal here have equal values."""
+        return self._elements.encoded()
+
+
 def data_set_of(header: DicomJson) -> Dataset:
     """Give a header as the data set that it was read from; what `read_json` could not read cannot be read here either.
 
     Long binary values are empty.
     """
-    return Dataset(_Elements(header))
+    return JsonDataSet(header)
 
 
 class _Elements(MutableMapping[BaseTag, DataElement | RawDataElement]):
@@ -30,6 +43,11 @@ class _Elements(MutableMapping[BaseTag, DataElement | RawDataElement]):
     def __init__(self, header: DicomJson) -> None:
         self._encoded: dict[BaseTag, Mapping[str, Any]] = {_tag(name): element for name, element in header.items()}
         self._decoded: dict[BaseTag, DataElement | RawDataElement] = {}
+
+    def encoded(self) -> Iterator[tuple[BaseTag, object]]:
+        """List the elements as they came, or as somebody set them since."""
+        for tag in sorted(self._encoded):
+            yield tag, self._encoded[tag] or self._decoded[tag]
 
     def __getitem__(self, tag: BaseTag) -> DataElement | RawDataElement:
         if tag not in self._decoded:

@@ -1,5 +1,6 @@
 """What every derived instance says of itself: the words and codes of the label (PS3.3 C.12.1, C.7.6.1, C.12.4)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from dicomnode.domain.derivation import ModelIdentity
+from dicomnode.domain.derivation import LabelLanguage, ModelIdentity
 from dicomnode.domain.model_card import ModelCard
 
 LABEL = "SYNTH"
@@ -23,6 +24,18 @@ PROCESSING_EQUIPMENT = codes.DCM.ProcessingEquipment
 SOURCE_IMAGE = codes.DCM.SourceImageForImageProcessingOperation
 SOURCE_SERIES = Code("121323", "DCM", "Source series for image processing operation")
 _DESCRIPTION_LENGTH = 1024
+_FROM: Mapping[LabelLanguage, tuple[str, str]] = {
+    LabelLanguage.ENGLISH: ("from", "AI"),
+    LabelLanguage.GERMAN: ("aus", "KI"),
+    LabelLanguage.FRENCH: ("depuis", "IA"),
+}
+"""The words of a series description; ASCII alone, which every Specific Character Set can write (PS3.5 section 6.1)."""
+_WARNINGS: Mapping[LabelLanguage, str] = {
+    LabelLanguage.ENGLISH: WARNING,
+    LabelLanguage.GERMAN: f"{WARNING} / KI-SYNTHETISIERT - NICHT AUFGENOMMEN",
+    LabelLanguage.FRENCH: f"{WARNING} / SYNTHESE PAR IA - NON ACQUIS",
+}
+"""The English words are always there: the output gate looks for them, and so do readers of other languages."""
 _SHOWN = (
     "Modality",
     "SeriesNumber",
@@ -68,18 +81,24 @@ class Work:
     revision: int
     node_version: str
     at: datetime
+    language: LabelLanguage = LabelLanguage.ENGLISH
 
 
 def label(work: Work) -> Labels:
-    """Write the label of a derived series from the model's card and the work that was done."""
+    """Write the label of a derived series from the model's card and the work that was done.
+
+    Series Description and Image Comments are in the language that the rule asks for; the description of the derivation
+    is in English.
+    """
     card, model = work.card, work.model
     sources = "+".join(dict.fromkeys(work.source_weightings)) or "source"
     is_synthetic = card.output.synthetic_data == "YES"
     again = f" rev {work.revision}" if work.revision > 1 else ""
+    origin, ai = _FROM[work.language]
     return Labels(
-        series_description=f"{LABEL} {card.output.label} from {sources} (AI, {_qualification(card)}){again}",
+        series_description=f"{LABEL} {card.output.label} {origin} {sources} ({ai}, {_qualification(card)}){again}",
         image_type=_image_type(card),
-        image_comments=f"{WARNING}. {model.name} {model.version}",
+        image_comments=f"{_WARNINGS[work.language]}. {model.name} {model.version}",
         derivation_description=_describe(work, sources),
         derivation_codes=(ARTIFICIAL_INTELLIGENCE, *((SPATIAL_RESAMPLING,) if work.resampled else ())),
         synthetic_data="YES" if is_synthetic else None,

@@ -1,30 +1,24 @@
 """Instances -> the facts of a study and its series, by which rules decide."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 
 from dicomnode.domain.derivation import NODE_MANUFACTURER
 from dicomnode.domain.errors import MalformedInstance
-from dicomnode.domain.facts import FactField, FactType
-from dicomnode.domain.study import FactValue, SeriesFacts, StudyFacts
+from dicomnode.domain.study import Arrival, FactValue, SeriesFacts, StudyFacts, StudySource
 from dicomnode.domain.uids import SeriesInstanceUID, StudyInstanceUID
-from dicomnode.imaging.attributes import items, number, numbers, text, texts
-from dicomnode.imaging.classify import classify
-from dicomnode.imaging.contrast_agent import contrast_of
-from dicomnode.imaging.fact_catalogue import fact_catalogue
-from dicomnode.imaging.functional_groups import as_classic, number_of_frames
+from dicomnode.imaging.attribute_facts import attribute_facts
+from dicomnode.imaging.attributes import items, number, text
+from dicomnode.imaging.conclusions import conclusions
+from dicomnode.imaging.fact_catalogue import attribute_fields, keywords_of_study
+from dicomnode.imaging.functional_groups import number_of_frames
 from dicomnode.imaging.headers import read_data_set
-from dicomnode.imaging.orientation import orientation_of
+from dicomnode.imaging.series_geometry import geometry_facts
 
 _SYNTHESIZING, _PROCESSING = "109100", "109102"
 """Purposes of Contributing Equipment (PS3.16 CID 7005)."""
-_AGE = re.compile(r"(\d+)([DWMY])")
-_YEARS: Mapping[str, float] = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1}
 
 
 def read_datasets(paths: Sequence[Path]) -> list[Dataset]:
@@ -32,11 +26,12 @@ def read_datasets(paths: Sequence[Path]) -> list[Dataset]:
     return [read_data_set(path) for path in paths]
 
 
-def study_facts(datasets: Sequence[Dataset]) -> StudyFacts:
+def study_facts(datasets: Sequence[Dataset], source: StudySource | None = None) -> StudyFacts:
     """Gather the facts of one study from all its instances; raises MalformedInstance when there are none.
 
     A fact is the value of the instance with the lowest number, or of the next one that has a value. Outputs of this
-    node that came back are series like others, but the facts of the study itself do not count them.
+    node that came back are series like others, but the facts of the study itself do not count them. `source` tells
+    where the study came from and when; without it those facts are absent.
     """
     if not datasets:
         raise MalformedInstance("a study without instances has no facts")
@@ -45,13 +40,16 @@ def study_facts(datasets: Sequence[Dataset]) -> StudyFacts:
     for dataset in ordered:
         by_series.setdefault(text(dataset, "SeriesInstanceUID"), []).append(dataset)
     foreign = [instances for instances in by_series.values() if not is_own_output(instances[0])]
-    values = _attribute_values(ordered, fact_catalogue().study)
+    values = attribute_facts(ordered, attribute_fields(), keywords_of_study())
     values["NumberOfSeries"] = len(foreign)
+    values["NumberOfInstances"] = sum(number_of_frames(one) for instances in foreign for one in instances)
     values["Modalities"] = tuple(sorted({text(instances[0], "Modality") for instances in foreign} - {""}))
+    values.update(_of_source(source.arrivals if source else ()))
+    series = (_series_facts(uid, instances, source) for uid, instances in by_series.items())
     return StudyFacts(
         study_instance_uid=StudyInstanceUID(text(ordered[0], "StudyInstanceUID")),
         values=values,
-        series=tuple(sorted((_series_facts(instances) for instances in by_series.values()), key=_place_in_study)),
+        series=tuple(sorted(series, key=_place_in_study)),
     )
 
 
@@ -71,84 +69,52 @@ def is_own_output(dataset: Dataset) -> bool:
     return not purposes.isdisjoint((_SYNTHESIZING, _PROCESSING))
 
 
-def _series_facts(instances: Sequence[Dataset]) -> SeriesFacts:
+def _series_facts(uid: str, instances: Sequence[Dataset], source: StudySource | None) -> SeriesFacts:
     """Gather the attributes of a series and what they tell; the instances are in the order of their numbers."""
-    classified, contrast = classify(instances), contrast_of(instances)
-    values = _attribute_values(map(as_classic, instances), fact_catalogue().series)
-    values["Weighting"] = classified.weighting.value
-    values["ContrastEnhanced"] = contrast.value.value
+    series = SeriesInstanceUID(uid)
+    # First, while the elements are still as they came: what was decoded cannot be compared without being read again.
+    values = attribute_facts(instances, attribute_fields())
+    geometry = geometry_facts(instances)
+    findings = conclusions(instances, geometry)
+    values.update({name: finding.value for name, finding in findings.items()})
+    values.update(geometry)
     values["NumberOfInstances"] = sum(number_of_frames(instance) for instance in instances)
-    values["Orientation"] = orientation_of(instances).value
+    arrivals = source.arrivals if source else ()
+    values.update(_of_source([arrival for arrival in arrivals if arrival.series_instance_uid == series]))
     return SeriesFacts(
-        series_instance_uid=SeriesInstanceUID(text(instances[0], "SeriesInstanceUID")),
+        series_instance_uid=series,
         values=values,
         evidence={
-            "Weighting": classified.evidence,
-            "ContrastEnhanced": contrast.evidence,
+            **{name: finding.evidence for name, finding in findings.items()},
             "NumberOfInstances": f"{len(instances)} instances and their frames",
-            "Orientation": "Image Orientation (Patient) of all images",
         },
+        confidence={name: finding.confidence for name, finding in findings.items()},
     )
 
 
-def _attribute_values(instances: Iterable[Dataset], fields: Mapping[str, FactField]) -> dict[str, FactValue]:
-    """Read every attribute that is a fact from the first instance that has a value of it."""
-    values: dict[str, FactValue] = {}
-    settled: set[int] = set()
-    for instance in instances:
-        for tag in sorted(instance.keys() - settled):
-            field = fields.get(keyword_for_tag(tag))
-            value = _READERS[field.type](instance, field.name) if field else None
-            if field and value is not None:
-                values[field.name] = value
-            if field is None or value is not None:
-                settled.add(tag)
-    return values
+def _of_source(arrivals: Sequence[Arrival]) -> Mapping[str, FactValue]:
+    """Say who sent what came in, and when it began to come."""
+    if not arrivals:
+        return {}
+    first = min(arrival.first_received_at for arrival in arrivals)
+    associations = [arrival.association for arrival in arrivals]
+    told: Mapping[str, FactValue] = {
+        "SourceAE": tuple(sorted({str(one.calling_ae) for one in associations if one.calling_ae})),
+        "CalledAE": tuple(sorted({str(one.called_ae) for one in associations if one.called_ae})),
+        "SourceAddress": tuple(sorted({one.peer_address for one in associations if one.peer_address})),
+        "ReceivedDate": first.date(),
+        "ReceivedHour": first.hour,
+    }
+    return {name: value for name, value in told.items() if value != ()}
 
 
-def _read_text(instance: Dataset, keyword: str) -> FactValue:
-    return text(instance, keyword) or None
+def _place_in_series(dataset: Dataset) -> tuple[bool, float, str]:
+    """Order instances by number and then by UID, so that it does not matter in which order they come.
 
-
-def _read_number(instance: Dataset, keyword: str) -> FactValue:
-    """Read a number, whole ones without a fraction; an age (VR AS) is given in years."""
-    value = number(instance, keyword)
-    if value is None:
-        age = _AGE.fullmatch(text(instance, keyword))
-        return int(age[1]) * _YEARS[age[2]] if age else None
-    return int(value) if value.is_integer() else value
-
-
-def _read_date(instance: Dataset, keyword: str) -> FactValue:
-    """Read a date; dots come from before the standard (ACR-NEMA)."""
-    try:
-        return date.fromisoformat(text(instance, keyword).replace(".", ""))
-    except ValueError:
-        return None
-
-
-def _read_texts(instance: Dataset, keyword: str) -> FactValue:
-    return texts(instance, keyword) or None
-
-
-def _read_numbers(instance: Dataset, keyword: str) -> FactValue:
-    return numbers(instance, keyword) or None
-
-
-_READERS: Mapping[FactType, Callable[[Dataset, str], FactValue]] = {
-    FactType.TEXT: _read_text,
-    FactType.CODE: _read_text,
-    FactType.NUMBER: _read_number,
-    FactType.DATE: _read_date,
-    FactType.TEXT_LIST: _read_texts,
-    FactType.NUMBER_LIST: _read_numbers,
-}
-
-
-def _place_in_series(dataset: Dataset) -> tuple[bool, float]:
-    """Order instances by number; those without one come last."""
+    Those without a number come last.
+    """
     instance_number = number(dataset, "InstanceNumber")
-    return instance_number is None, instance_number or 0
+    return instance_number is None, instance_number or 0, text(dataset, "SOPInstanceUID")
 
 
 def _place_in_study(series: SeriesFacts) -> tuple[bool, float, str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dicomnode.domain.facts import Confidence
 from dicomnode.imaging.acquisition import Acquisition
 
 
@@ -37,23 +38,31 @@ class Classified:
 
     weighting: Weighting
     evidence: str
+    confidence: Confidence = Confidence.HIGH
 
 
 _WORDS: Mapping[Weighting, re.Pattern[str]] = {
-    Weighting.FLAIR: re.compile(r"flair|dark[ _-]?fl"),
+    Weighting.FLAIR: re.compile(r"flair|dark[ _-]?fl|水抑制|フレア"),
     Weighting.STIR: re.compile(r"stir|tirm"),
-    Weighting.SWI: re.compile(r"swi(?![a-z])|swip|swan|ven_?bold"),
-    Weighting.T2STAR: re.compile(r"t2[ _-]?(?:\*|star)|ha?emo|medic|merge"),
-    Weighting.MRA: re.compile(r"(?<![a-z])(?:tof|mra|mrv)(?![a-z])|angio"),
-    Weighting.PERFUSION: re.compile(r"perf|(?<![a-z])(?:dsc|pwi|p?casl|asl)(?![a-z])"),
-    Weighting.FMRI: re.compile(r"bold|fmri|(?<![a-z])(?:func|rest|task)"),
-    Weighting.DWI: re.compile(r"(?<![a-z])(?:dwi|dti|dki|dsi|hardi)(?![a-z])|diff|trace"),
-    Weighting.FIELDMAP: re.compile(r"field[ _-]?map|fmap|topup"),
-    Weighting.PD: re.compile(r"(?<![a-z])(?:pdw?i?|dp)(?![a-z])|proton"),
+    Weighting.SWI: re.compile(r"swi(?![a-z])|swip|swan|ven_?bold|s[uz]s[cz]eptib|磁化率"),
+    Weighting.T2STAR: re.compile(
+        r"t2[ _-]?(?:\*|star|stern?(?![a-z])|etoile|estrella|スター)|ha?emo|medic(?![a-z])|merge"
+    ),
+    Weighting.MRA: re.compile(r"(?<![a-z])(?:tof|mra|mrv)(?![a-z])|angio|血管"),
+    Weighting.PERFUSION: re.compile(r"perf|(?<![a-z])(?:dsc|pwi|p?casl|asl)(?![a-z])|灌流|かん流"),
+    Weighting.FMRI: re.compile(r"bold|fmri|irmf|(?<![a-z])(?:func|rest|task)"),
+    Weighting.DWI: re.compile(r"(?<![a-z])(?:dwi|dti|dki|dsi|hardi)(?![a-z])|diff|difus|trace|拡散"),
+    Weighting.FIELDMAP: re.compile(
+        r"field[ _-]?map|fmap|topup|feldkarte|carte de champ|mapa de campo|veldkaart|磁場マップ"
+    ),
+    Weighting.PD: re.compile(r"(?<![a-z])(?:pdw?i?|dp)(?![a-z])|proton|プロトン"),
     Weighting.T1: re.compile(r"(?<![a-z0-9])t1"),
     Weighting.T2: re.compile(r"(?<![a-z0-9])t2"),
 }
-"""How people write a weighting into descriptions, the most specific first: “T2 FLAIR” is FLAIR."""
+"""How people write a weighting into folded descriptions, the most specific first: “T2 FLAIR” is FLAIR.
+
+T1, T2 and proton are the same in English, French, German, Dutch and Spanish; Japanese writes T1強調 and プロトン密度.
+"""
 
 
 def named_in_description(allowed: Sequence[Weighting], acquisition: Acquisition) -> Weighting | None:
@@ -62,9 +71,13 @@ def named_in_description(allowed: Sequence[Weighting], acquisition: Acquisition)
     return next((weighting for weighting in named if weighting in allowed), None)
 
 
-def found(weighting: Weighting, acquisition: Acquisition, kind: str) -> Classified:
-    """State a verdict with the numbers it rests on."""
-    return Classified(weighting=weighting, evidence=", ".join([*timing(acquisition), kind]))
+def found(
+    weighting: Weighting, acquisition: Acquisition, kind: str, confidence: Confidence = Confidence.HIGH
+) -> Classified:
+    """State a verdict with the numbers it rests on; one that is none is never sure."""
+    evidence = ", ".join([*timing(acquisition), kind])
+    sure = Confidence.LOW if weighting is Weighting.UNKNOWN else confidence
+    return Classified(weighting=weighting, evidence=evidence, confidence=sure)
 
 
 def choose(allowed: Sequence[Weighting], acquisition: Acquisition, kind: str) -> Classified:
@@ -77,7 +90,7 @@ def choose(allowed: Sequence[Weighting], acquisition: Acquisition, kind: str) ->
     named = named_in_description(allowed, acquisition)
     if named is None:
         return found(Weighting.UNKNOWN, acquisition, leaves)
-    return found(named, acquisition, f"{leaves}; the description says {named}")
+    return found(named, acquisition, f"{leaves}; the description says {named}", Confidence.MEDIUM)
 
 
 def timing(acquisition: Acquisition) -> list[str]:

@@ -28,6 +28,7 @@ from dicomnode.domain.uids import AETitle, SOPInstanceUID
 from dicomnode.engine.queues import Argument, Queues
 from dicomnode.journey.jobs import commit_job, pause
 from dicomnode.ledger.commitments import end_commitment, find_commitment, note_unreported, record_commitment
+from dicomnode.ledger.completion import link_commitment
 from dicomnode.ledger.peers import find_endpoint
 from dicomnode.ledger.studies import find_instances
 from dicomnode.ledger.timeline import write_event
@@ -48,7 +49,7 @@ class CommitmentIntake:
         self._clock = clock
 
     def accept(self, request: CommitmentRequest) -> None:
-        """Record a request and enqueue its answer in one transaction.
+        """Record a request, note which studies it is about, and enqueue its answer in one transaction.
 
         Raises PeerUnknown, DuplicateTransaction or LedgerUnavailable; nothing is recorded then.
         """
@@ -58,6 +59,8 @@ class CommitmentIntake:
                 raise PeerUnknown(_no_address(requestor))
             if not record_commitment(tx, request, self._clock.now()):
                 raise DuplicateTransaction("this Transaction UID is in use")
+            held = find_instances(tx, [reference.sop_instance_uid for reference in request.references])
+            link_commitment(tx, request.transaction_uid, {one.study_instance_uid for one in held.values()})
             self._queues.enqueue(tx, commit_job(request.transaction_uid))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicomnode.domain.derivation import Derivation, DerivationState
+from dicomnode.domain.derivation import Derivation, DerivationState, SupersedePolicy
 from dicomnode.domain.errors import (
     ContractViolation,
     DicomnodeError,
@@ -20,13 +20,14 @@ from dicomnode.engine.children import Children
 from dicomnode.engine.queues import Argument, Queues
 from dicomnode.journey.jobs import deliver_job, pause
 from dicomnode.journey.synthesise import SynthesisRequest, SynthesisResult, synthesise
-from dicomnode.ledger.deliveries import begin_round, queue_delivery
+from dicomnode.ledger.deliveries import begin_round, cancel_deliveries, queue_delivery
 from dicomnode.ledger.derivations import (
     end_derivation,
     find_derivation,
     finish_derivation,
     is_overtaken,
     start_derivation,
+    withdraw_series,
 )
 from dicomnode.ledger.studies import list_instances, list_series
 from dicomnode.ledger.timeline import write_event
@@ -41,6 +42,7 @@ _UNFINISHED = (DerivationState.WAITING, DerivationState.RUNNING)
 _MODEL_ATTEMPTS = 3
 _LONGEST_PAUSE_SECONDS = 300.0
 _FIRST_SERIES_NUMBER = 9001
+_ON_TRIAL = " Its rule is on trial (shadow): it is sent nowhere."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,7 @@ class Deriving:
             spool_root=self._spool.root,
             device=self._place.device,
             node_version=self._place.node_version,
+            label_language=derivation.label_language,
         )
 
     def _files(self, tx: Transaction, derivation: Derivation) -> dict[str, tuple[Path, ...]]:
@@ -141,7 +144,7 @@ class Deriving:
     def _record(self, tx: Transaction, derivation: Derivation, result: SynthesisResult) -> None:
         """Make the derived series part of the node and queue its deliveries, all at once."""
         now = self._clock.now()
-        finish_derivation(tx, derivation, result.instances, result.report, now)
+        superseded = finish_derivation(tx, derivation, result.instances, result.report, now)
         write_event(
             tx,
             derivation.study_instance_uid,
@@ -149,7 +152,8 @@ class Deriving:
             step="derive",
             state="done",
             text=f"{derivation.model.name} {derivation.model.version} made “{result.report.series_description}” "
-            f"with {len(result.instances)} instances; labels, geometry and dciodvfy checked.",
+            f"with {len(result.instances)} instances; labels, geometry and dciodvfy checked."
+            f"{_ON_TRIAL if derivation.shadow else ''}",
             seconds=round(sum(result.report.durations.values()), 1),
             detail={"derivation": derivation.key, "revision": derivation.revision},
         )
@@ -158,6 +162,21 @@ class Deriving:
             round_ = begin_round(tx, derivation.key, destination)
             queue_delivery(tx, owner, destination, result.instances, now, round_=round_)
             self._queues.enqueue(tx, deliver_job(derivation, destination, round_))
+        if derivation.superseded is SupersedePolicy.WITHDRAW:
+            for older in superseded:
+                self._withdraw(tx, older)
+
+    def _withdraw(self, tx: Transaction, older: Derivation) -> None:
+        """List and send an older series no more, and tell where a person has to remove it."""
+        withdraw_series(tx, older.key)
+        taken = cancel_deliveries(tx, older.key)
+        said = (
+            f"The series of revision {older.revision} by {older.model.name} is withdrawn: this node no longer lists it"
+        )
+        if taken:
+            places = ", ".join(f"{destination} ({count} instances)" for destination, count in taken.items())
+            said = f"{said}. It was sent before: remove it at {places}, which this node cannot do"
+        self._tell(tx, older, "needs operator" if taken else "done", f"{said}.")
 
     def _step_aside(self, tx: Transaction, derivation: Derivation) -> Done:
         """Leave the work to the derivation of a later revision."""

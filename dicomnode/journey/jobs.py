@@ -1,8 +1,10 @@
 """The jobs of the journey: which step runs on which queue under which id, and how long it pauses between attempts."""
 
 from dicomnode.domain.commitment import TransactionUID
+from dicomnode.domain.delivery import Consignment
 from dicomnode.domain.derivation import Derivation
 from dicomnode.domain.study import StudyRevision
+from dicomnode.domain.uids import StudyInstanceUID
 from dicomnode.engine.queues import Job
 
 DECIDE, DERIVE, DELIVER, COMMIT = "decide", "derive", "deliver", "commit"
@@ -21,6 +23,16 @@ def decide_job(revision: StudyRevision) -> Job:
     )
 
 
+def redecide_job(study_instance_uid: StudyInstanceUID, revision: int, round_: int) -> Job:
+    """Decide a revision once more that was left to a person; each round is one job."""
+    return Job(
+        step=DECIDE,
+        id=_in_round(f"study:{study_instance_uid}:{revision}", round_),
+        queue=ORCHESTRATE_QUEUE,
+        arguments=(study_instance_uid, revision),
+    )
+
+
 def derive_job(derivation: Derivation, round_: int = 1) -> Job:
     """Synthesise; the id is the derivation's key, so that the same work is one job in each round a person asks for."""
     return Job(
@@ -32,14 +44,14 @@ def derive_job(derivation: Derivation, round_: int = 1) -> Job:
     )
 
 
-def deliver_job(derivation: Derivation, destination: str, round_: int = 1) -> Job:
-    """Send a derived series to one destination; each destination has a queue of its own."""
+def deliver_job(consignment: Derivation | Consignment, destination: str, round_: int = 1) -> Job:
+    """Send a derived or routed series to one destination; each destination has a queue of its own."""
     return Job(
         step=DELIVER,
-        id=_in_round(f"deliver:{derivation.key}:{destination}", round_),
+        id=_in_round(f"deliver:{consignment.key}:{destination}", round_),
         queue=deliver_queue(destination),
-        arguments=(derivation.key, destination),
-        priority=derivation.priority,
+        arguments=(consignment.key, destination),
+        priority=consignment.priority,
     )
 
 

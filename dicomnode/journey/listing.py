@@ -5,7 +5,7 @@ from typing import Any
 
 from dicomnode.domain.archive import DicomJson
 from dicomnode.imaging.dicom_json import tag_of
-from dicomnode.imaging.fact_catalogue import fact_catalogue
+from dicomnode.imaging.fact_catalogue import attribute_fields, fact_catalogue
 
 _STUDY = (
     "StudyDate",
@@ -84,8 +84,7 @@ SUMMARY_TAGS = STUDY_TAGS + SERIES_TAGS + INSTANCE_TAGS
 
 def study_level() -> frozenset[str]:
     """Name all attributes that are the same in every instance of a study."""
-    catalogued = (field.name for field in fact_catalogue().study.values())
-    attributes = {tag_of(name) for name in catalogued if name not in ("NumberOfSeries", "Modalities")}
+    attributes = {tag_of(name) for name in fact_catalogue().study if name in attribute_fields()}
     return frozenset(attributes).union(STUDY_TAGS)
 
 

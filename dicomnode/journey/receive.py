@@ -18,6 +18,7 @@ from dicomnode.domain.ports import Clock, InstanceSink
 from dicomnode.domain.study import InstanceHeader, ReceivedInstance
 from dicomnode.imaging.header_layout import HeaderLayouts
 from dicomnode.imaging.headers import encode_file_meta, header_in_front, read_header
+from dicomnode.journey.sendings import Sendings
 from dicomnode.ledger.reception import ReceptionLog, record_quarantined
 from dicomnode.ledger.transaction import Ledger
 from dicomnode.spool.store import Kept, Spool, SpoolFile
@@ -42,6 +43,8 @@ class Receiving:
         self._spool = spool
         self._clock = clock
         self._capacity = capacity
+        self.sendings: Sendings | None = None
+        """Where it is noted over which associations a study comes; None: nobody notes it."""
 
     def open(self, offered: OfferedInstance) -> "IncomingInstance":
         """Begin a file for one instance; raises SpoolFull, also while what is left is kept for work under way."""
@@ -99,6 +102,8 @@ class Receiving:
             self._log.record(received)
         except LedgerUnavailable as error:
             return error
+        if self.sendings is not None:
+            self.sendings.received(received)
         return None
 
     def _quarantine(self, incoming: "IncomingInstance", reason: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from dicomnode.domain.derivation import DerivationReport, DerivedInstance, ModelIdentity, Preparation
+from dicomnode.domain.derivation import DerivationReport, DerivedInstance, LabelLanguage, ModelIdentity, Preparation
 from dicomnode.domain.errors import SpoolFull
 from dicomnode.domain.model_card import ModelCard
 from dicomnode.domain.uids import SeriesInstanceUID, SOPInstanceUID
@@ -48,6 +48,7 @@ class SynthesisRequest:
     spool_root: Path
     device: str
     node_version: str
+    label_language: LabelLanguage = LabelLanguage.ENGLISH
 
     @property
     def seed(self) -> int:
@@ -136,6 +137,7 @@ def _work(request: SynthesisRequest, card: ModelCard, sources: Mapping[str, Sour
         revision=request.revision,
         node_version=request.node_version,
         at=request.at,
+        language=request.label_language,
     )
 
 

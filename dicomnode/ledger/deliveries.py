@@ -1,4 +1,4 @@
-"""Where each derived instance stands on its way to each destination."""
+"""Where each instance that goes out stands on its way to each destination."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,12 +6,16 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from dicomnode.domain.delivery import DeliveryState, OutgoingInstance, StoreOutcome
+from dicomnode.domain.delivery import Consignment, DeliveryState, OutgoingInstance, StoreOutcome
 from dicomnode.domain.derivation import DerivedInstance
 from dicomnode.domain.errors import NotInLedger
-from dicomnode.domain.uids import SOPClassUID, SOPInstanceUID, TransferSyntaxUID
-from dicomnode.ledger.tables import DeliveryRow, InstanceRow
+from dicomnode.domain.study import StoredInstance
+from dicomnode.domain.uids import SeriesInstanceUID, SOPClassUID, SOPInstanceUID, StudyInstanceUID, TransferSyntaxUID
+from dicomnode.ledger.tables import DeliveryRow, DerivationRow, InstanceRow
 from dicomnode.ledger.transaction import Transaction, insert_new
+
+ROUTE_PREFIX = "route:"
+"""How the keys of routings begin; those of derivations begin with `derive:`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +28,15 @@ class Requeued:
 
 def queue_delivery(
     tx: Transaction,
-    derivation: tuple[str, str],
+    consignment: tuple[str, str],
     destination: str,
-    instances: Iterable[DerivedInstance],
+    instances: Iterable[DerivedInstance | StoredInstance],
     now: datetime,
     *,
     round_: int = 1,
 ) -> None:
-    """Queue the instances of a derivation (its key and study) for one destination."""
-    key, study_instance_uid = derivation
+    """Queue the instances of a consignment (its key and study) for one destination."""
+    key, study_instance_uid = consignment
     for instance in instances:
         insert_new(
             tx,
@@ -58,6 +62,75 @@ def begin_round(tx: Transaction, key: str, destination: str) -> int:
     earlier = tx.session.execute(sa.select(sa.func.max(DeliveryRow.round)).where(*mine)).scalar() or 0
     tx.session.execute(sa.delete(DeliveryRow).where(*mine))
     return earlier + 1
+
+
+def find_consignment(tx: Transaction, key: str) -> Consignment:
+    """Find what goes out under a key: a derivation, or a routing of which something was queued; raises NotInLedger."""
+    derivation = tx.session.get(DerivationRow, key)
+    if derivation is not None:
+        study, priority = derivation.study_instance_uid, derivation.priority
+        return Consignment(key=key, study_instance_uid=StudyInstanceUID(study), priority=priority)
+    of_key = sa.select(DeliveryRow.study_instance_uid).where(DeliveryRow.derivation_key == key).limit(1)
+    routed = tx.session.execute(of_key).scalar_one_or_none()
+    if routed is None:
+        raise NotInLedger("nothing of this key was ever to go anywhere")
+    return Consignment(key=key, study_instance_uid=StudyInstanceUID(routed))
+
+
+def consigned(tx: Transaction, key: str, destination: str) -> dict[SeriesInstanceUID, frozenset[SOPInstanceUID]]:
+    """List what a destination is to have under a key, by series; nothing when it was withdrawn."""
+    rows = tx.session.execute(
+        sa.select(InstanceRow.series_instance_uid, InstanceRow.sop_instance_uid)
+        .join(DeliveryRow, DeliveryRow.sop_instance_uid == InstanceRow.sop_instance_uid)
+        .where(DeliveryRow.derivation_key == key, DeliveryRow.destination == destination, InstanceRow.in_use)
+        .order_by(InstanceRow.series_instance_uid)
+    )
+    by_series: dict[SeriesInstanceUID, set[SOPInstanceUID]] = {}
+    for series, instance in rows:
+        by_series.setdefault(SeriesInstanceUID(series), set()).add(SOPInstanceUID(instance))
+    return {series: frozenset(instances) for series, instances in by_series.items()}
+
+
+def routed_before(tx: Transaction, pattern: str, destination: str) -> frozenset[str]:
+    """List the instances that went to a destination, or are on their way, under keys like a pattern of SQL."""
+    rows = tx.session.execute(
+        sa.select(DeliveryRow.sop_instance_uid).where(
+            DeliveryRow.derivation_key.like(pattern),
+            DeliveryRow.destination == destination,
+            DeliveryRow.state != DeliveryState.FAILED,
+        )
+    ).scalars()
+    return frozenset(rows)
+
+
+def cancel_deliveries(tx: Transaction, key: str) -> dict[str, int]:
+    """Take out of the queues what was not sent yet; gives the destinations that have instances, and how many."""
+    mine = DeliveryRow.derivation_key == key
+    tx.session.execute(sa.delete(DeliveryRow).where(mine, DeliveryRow.state == DeliveryState.QUEUED))
+    taken = tx.session.execute(
+        sa.select(DeliveryRow.destination, sa.func.count())
+        .where(mine, DeliveryRow.state.in_((DeliveryState.STORED, DeliveryState.VERIFIED)))
+        .group_by(DeliveryRow.destination)
+        .order_by(DeliveryRow.destination)
+    ).all()
+    return {destination: count for destination, count in taken}
+
+
+def routings(tx: Transaction, study_instance_uid: str) -> dict[str, dict[str, dict[str, int]]]:
+    """Count what was routed of a study as it was received: key -> destination -> state -> instances."""
+    rows = tx.session.execute(
+        sa.select(DeliveryRow.derivation_key, DeliveryRow.destination, DeliveryRow.state, sa.func.count())
+        .where(
+            DeliveryRow.study_instance_uid == study_instance_uid,
+            DeliveryRow.derivation_key.startswith(ROUTE_PREFIX),
+        )
+        .group_by(DeliveryRow.derivation_key, DeliveryRow.destination, DeliveryRow.state)
+        .order_by(DeliveryRow.derivation_key, DeliveryRow.destination)
+    )
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for key, destination, state, count in rows:
+        found.setdefault(key, {}).setdefault(destination, {})[state] = count
+    return found
 
 
 def outstanding(tx: Transaction, key: str, destination: str) -> tuple[OutgoingInstance, ...]:

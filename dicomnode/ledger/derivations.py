@@ -13,8 +13,10 @@ from dicomnode.domain.derivation import (
     DerivationReport,
     DerivationState,
     DerivedInstance,
+    LabelLanguage,
     ModelIdentity,
     Preparation,
+    SupersedePolicy,
 )
 from dicomnode.domain.errors import DicomnodeError, NotInLedger
 from dicomnode.domain.study import Origin
@@ -22,9 +24,12 @@ from dicomnode.domain.uids import SeriesInstanceUID, SOPInstanceUID, StudyInstan
 from dicomnode.ledger.tables import DerivationRow, InstanceRow, SeriesRow
 from dicomnode.ledger.transaction import Transaction, insert_new
 
+_ASKED_FOR = (DerivationState.WAITING, DerivationState.RUNNING, DerivationState.DERIVED)
+_WITHDRAWN = ", and this one was withdrawn"
+
 
 def request_derivation(tx: Transaction, derivation: Derivation) -> bool:
-    """Ask for a derivation; says whether it is new (the same key again is the same work)."""
+    """Ask for a derivation, or put it down as held; says whether it is new (the same key again is the same work)."""
     return insert_new(
         tx,
         DerivationRow,
@@ -43,10 +48,13 @@ def request_derivation(tx: Transaction, derivation: Derivation) -> bool:
         preparation=asdict(derivation.preparation),
         destinations=list(derivation.destinations),
         priority=derivation.priority,
-        state=DerivationState.WAITING,
+        shadow=derivation.shadow,
+        label_language=derivation.label_language,
+        superseded=derivation.superseded,
+        state=derivation.state,
         round=1,
         error="",
-        reason="",
+        reason=derivation.reason,
         decided_at=derivation.decided_at,
     )
 
@@ -59,7 +67,7 @@ def revive_derivation(tx: Transaction, derivation: Derivation) -> int | None:
     row = tx.session.get(DerivationRow, derivation.key)
     if row is None or row.state != DerivationState.REMOVED:
         return None
-    row.state, row.round, row.error, row.reason = DerivationState.WAITING, row.round + 1, "", ""
+    row.state, row.round, row.error, row.reason = derivation.state, row.round + 1, "", derivation.reason
     row.revision, row.decided_at = derivation.revision, derivation.decided_at
     row.destinations, row.priority = list(derivation.destinations), derivation.priority
     row.started_at = row.finished_at = row.series_instance_uid = row.report = None
@@ -105,6 +113,9 @@ def derivation_of(row: DerivationRow) -> Derivation:
         decided_at=row.decided_at,
         state=DerivationState(row.state),
         reason=row.reason,
+        shadow=row.shadow,
+        label_language=LabelLanguage(row.label_language),
+        superseded=SupersedePolicy(row.superseded),
     )
 
 
@@ -128,8 +139,11 @@ def finish_derivation(
     instances: Sequence[DerivedInstance],
     report: DerivationReport,
     now: datetime,
-) -> None:
-    """Record the derived series and its instances, and supersede what an earlier revision of the same rule made."""
+) -> tuple[Derivation, ...]:
+    """Record the derived series and its instances; gives what an earlier revision of the same rule made, superseded.
+
+    A rule may ask for several models, and names each of them once.
+    """
     series_uid = instances[0].series_instance_uid
     insert_new(
         tx,
@@ -155,15 +169,85 @@ def finish_derivation(
             report=asdict(report),
         )
     )
-    tx.session.execute(
-        sa.update(DerivationRow)
+    return _supersede(tx, derivation)
+
+
+def _supersede(tx: Transaction, derivation: Derivation) -> tuple[Derivation, ...]:
+    """Mark what earlier revisions made as superseded, or withdraw it."""
+    rows = tx.session.execute(
+        sa.select(DerivationRow)
         .where(
-            DerivationRow.study_instance_uid == derivation.study_instance_uid,
-            DerivationRow.rule == derivation.rule,
+            *_of_same_work(derivation),
             DerivationRow.revision < derivation.revision,
             DerivationRow.state == DerivationState.DERIVED,
         )
-        .values(state=DerivationState.SUPERSEDED, reason=f"Revision {derivation.revision} made a newer series.")
+        .order_by(DerivationRow.revision)
+    ).scalars()
+    superseded = tuple(rows)
+    is_withdrawn = derivation.superseded is SupersedePolicy.WITHDRAW
+    for row in superseded:
+        row.state = DerivationState.SUPERSEDED
+        row.reason = f"Revision {derivation.revision} made a newer series{_WITHDRAWN if is_withdrawn else ''}."
+    tx.session.flush()
+    return tuple(derivation_of(row) for row in superseded)
+
+
+def withdraw_series(tx: Transaction, key: str) -> None:
+    """List the series of a derivation no more: its instances stay in the spool, and are nowhere offered."""
+    series = sa.select(DerivationRow.series_instance_uid).where(DerivationRow.key == key).scalar_subquery()
+    tx.session.execute(
+        sa.update(InstanceRow)
+        .where(InstanceRow.series_instance_uid == series, InstanceRow.origin == Origin.DERIVED)
+        .values(in_use=False)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def release_derivation(tx: Transaction, key: str) -> int | None:
+    """Let work that was held begin, and give its round; None when it was not held."""
+    lock_derivation(tx, key)
+    row = tx.session.get_one(DerivationRow, key)
+    tx.session.refresh(row)
+    if row.state != DerivationState.HELD:
+        return None
+    row.state, row.reason = DerivationState.WAITING, ""
+    tx.session.flush()
+    return row.round
+
+
+def held_derivations(tx: Transaction, study_instance_uid: str) -> tuple[Derivation, ...]:
+    """List the work on a study that waits for a person to release it, oldest first."""
+    rows = tx.session.execute(
+        sa.select(DerivationRow)
+        .where(DerivationRow.study_instance_uid == study_instance_uid, DerivationRow.state == DerivationState.HELD)
+        .order_by(DerivationRow.decided_at, DerivationRow.key)
+    ).scalars()
+    return tuple(derivation_of(row) for row in rows)
+
+
+def earlier_work(tx: Transaction, derivation: Derivation) -> Derivation | None:
+    """Find what an earlier revision of the study made, or is to make, of the same by the same rule; the newest."""
+    row = tx.session.execute(
+        sa.select(DerivationRow)
+        .where(
+            *_of_same_work(derivation),
+            DerivationRow.revision < derivation.revision,
+            DerivationRow.key != derivation.key,
+            DerivationRow.state.in_((*_ASKED_FOR, DerivationState.HELD)),
+        )
+        .order_by(DerivationRow.revision.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return None if row is None else derivation_of(row)
+
+
+def _of_same_work(derivation: Derivation) -> tuple[sa.ColumnElement[bool], ...]:
+    """Tell the work of one model for one rule on one study, whichever its revision."""
+    return (
+        DerivationRow.study_instance_uid == derivation.study_instance_uid,
+        DerivationRow.rule == derivation.rule,
+        DerivationRow.model_name == derivation.model.name,
+        DerivationRow.shadow == derivation.shadow,
     )
 
 
@@ -214,10 +298,9 @@ def is_overtaken(tx: Transaction, derivation: Derivation) -> bool:
     """Say whether a later revision of the study asks for the same by the same rule."""
     later = tx.session.execute(
         sa.select(sa.func.count()).where(
-            DerivationRow.study_instance_uid == derivation.study_instance_uid,
-            DerivationRow.rule == derivation.rule,
+            *_of_same_work(derivation),
             DerivationRow.revision > derivation.revision,
-            DerivationRow.state.in_((DerivationState.WAITING, DerivationState.RUNNING, DerivationState.DERIVED)),
+            DerivationRow.state.in_(_ASKED_FOR),
         )
     ).scalar()
     return bool(later)

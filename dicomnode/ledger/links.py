@@ -1,14 +1,18 @@
 """The state of each link and queue, as the first page shows it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from dicomnode.domain.commitment import CommitmentState
 from dicomnode.domain.delivery import DeliveryState
 from dicomnode.domain.derivation import DerivationState
 from dicomnode.domain.study import Origin
+from dicomnode.ledger.destinations import Pause, list_pauses
 from dicomnode.ledger.tables import (
+    CommitmentRow,
     DeliveryRow,
     DerivationRow,
     ExecutorRow,
@@ -33,13 +37,16 @@ class LinkState:
     note: str = ""
 
 
-def link_states(tx: Transaction, now: datetime, lease: timedelta) -> tuple[LinkState, ...]:
-    """Describe receive, complete, derive, each destination and the workers."""
+def link_states(
+    tx: Transaction, now: datetime, lease: timedelta, destinations: Sequence[str] = ()
+) -> tuple[LinkState, ...]:
+    """Describe receive, complete, derive, each destination (those named, and whatever was sent to) and the workers."""
     return (
         _receive(tx),
         _complete(tx),
         _derive(tx),
-        *_destinations(tx),
+        *_destinations(tx, destinations),
+        *_commit(tx),
         _workers(tx, now, lease),
     )
 
@@ -80,7 +87,7 @@ def _complete(tx: Transaction) -> LinkState:
         waiting=waiting,
         oldest_waiting_at=oldest,
         last_success_at=tx.session.execute(sa.select(sa.func.max(RevisionRow.at))).scalar(),
-        note="studies that still receive",
+        note="studies that still receive" if waiting else "",
     )
 
 
@@ -116,14 +123,15 @@ def _derive(tx: Transaction) -> LinkState:
     )
 
 
-def _destinations(tx: Transaction) -> tuple[LinkState, ...]:
-    names = tx.session.execute(
+def _destinations(tx: Transaction, named: Sequence[str]) -> tuple[LinkState, ...]:
+    sent_to = tx.session.execute(
         sa.select(DeliveryRow.destination).distinct().order_by(DeliveryRow.destination)
     ).scalars()
-    return tuple(_destination(tx, name) for name in names)
+    pauses = list_pauses(tx)
+    return tuple(_destination(tx, name, pauses.get(name)) for name in dict.fromkeys((*named, *sent_to)))
 
 
-def _destination(tx: Transaction, name: str) -> LinkState:
+def _destination(tx: Transaction, name: str, pause: Pause | None) -> LinkState:
     mine = DeliveryRow.destination == name
     waiting, oldest = tx.session.execute(
         sa.select(sa.func.count(), sa.func.min(DeliveryRow.at)).where(mine, DeliveryRow.state == DeliveryState.QUEUED)
@@ -135,12 +143,42 @@ def _destination(tx: Transaction, name: str) -> LinkState:
     ).scalar()
     return LinkState(
         name=f"deliver to {name}",
-        state="failed" if failed else "waiting" if waiting else "ok",
+        state="paused" if pause else "failed" if failed else "waiting" if waiting else "ok",
         waiting=waiting,
         oldest_waiting_at=oldest,
         last_success_at=last,
-        note=f"{failed or 0} instances refused",
+        note=_refused_there(failed or 0, pause),
     )
+
+
+def _commit(tx: Transaction) -> tuple[LinkState, ...]:
+    """Describe the reports of storage commitment that this node owes; nothing while nobody ever asked for one."""
+    counts: dict[str, int] = {
+        state: count
+        for state, count in tx.session.execute(
+            sa.select(CommitmentRow.state, sa.func.count()).group_by(CommitmentRow.state)
+        ).all()
+    }
+    if not counts:
+        return ()
+    waiting, failed = counts.get(CommitmentState.WAITING, 0), counts.get(CommitmentState.FAILED, 0)
+    owed = CommitmentRow.state == CommitmentState.WAITING
+    told = CommitmentRow.state == CommitmentState.REPORTED
+    link = LinkState(
+        name="commit",
+        state="failed" if failed else "waiting" if waiting else "ok",
+        waiting=waiting,
+        oldest_waiting_at=tx.session.execute(sa.select(sa.func.min(CommitmentRow.requested_at)).where(owed)).scalar(),
+        last_success_at=tx.session.execute(sa.select(sa.func.max(CommitmentRow.changed_at)).where(told)).scalar(),
+        note=f"reports of storage commitment to senders, {failed} could not be told",
+    )
+    return (link,)
+
+
+def _refused_there(failed: int, pause: Pause | None) -> str:
+    """Say how many instances a destination refused, and who paused it."""
+    said = f"{failed} instance{'' if failed == 1 else 's'} refused"
+    return f"{said}; paused by {pause.by}: {pause.reason}" if pause else said
 
 
 def _workers(tx: Transaction, now: datetime, lease: timedelta) -> LinkState:

@@ -12,6 +12,7 @@ from dicomnode.domain.derivation import DerivationState
 from dicomnode.domain.errors import NotInLedger
 from dicomnode.domain.mpps import StepState
 from dicomnode.domain.uids import StudyInstanceUID
+from dicomnode.ledger.study_facts import forget_study_facts
 from dicomnode.ledger.tables import (
     CommitmentRow,
     DecisionRow,
@@ -31,6 +32,7 @@ _PATHS_AT_A_TIME = 500
 _LOCK_COMMITMENTS = {"postgresql": "LOCK TABLE commitment IN SHARE MODE"}
 """SQLite has one writer at a time anyway."""
 _OPEN = {
+    DerivationState.HELD: "waits for a person to release it",
     DerivationState.WAITING: "waits to be made",
     DerivationState.RUNNING: "is being made",
     DerivationState.FAILED: "failed, and a person may try it again",
@@ -151,7 +153,10 @@ def _in_decision(tx: Transaction, study: StudyInstanceUID) -> list[str]:
     stuck = tx.session.execute(
         sa.select(DecisionRow.rule)
         .where(
-            DecisionRow.study_instance_uid == study, DecisionRow.revision == number, DecisionRow.problem.is_not(None)
+            DecisionRow.study_instance_uid == study,
+            DecisionRow.revision == number,
+            DecisionRow.problem.is_not(None),
+            ~DecisionRow.shadow,
         )
         .order_by(DecisionRow.rule)
     ).scalars()
@@ -241,7 +246,8 @@ def _in_commitment(tx: Transaction, study: StudyInstanceUID) -> list[str]:
 def forget_instances(tx: Transaction, holding: Holding, at: datetime) -> None:
     """Take all instances of a study out of the ledger and put their files on the list of what is to be unlinked.
 
-    The study, its revisions, decisions, derivations and deliveries stay as they happened.
+    The study, its revisions, decisions, derivations and deliveries stay as they happened; what the rules saw of it,
+    which repeats its headers, goes.
     """
     study = holding.study_instance_uid
     listed = set(pending_among(tx, holding.paths))
@@ -249,6 +255,7 @@ def forget_instances(tx: Transaction, holding: Holding, at: datetime) -> None:
         RemovalRow(path=path, study_instance_uid=study, at=at) for path in holding.paths if path not in listed
     )
     tx.session.execute(sa.delete(InstanceRow).where(InstanceRow.study_instance_uid == study))
+    forget_study_facts(tx, study)
     # A series UID may stand in two studies by a sender's mistake.
     is_used = sa.exists().where(InstanceRow.series_instance_uid == SeriesRow.series_instance_uid)
     tx.session.execute(sa.delete(SeriesRow).where(SeriesRow.study_instance_uid == study, ~is_used))

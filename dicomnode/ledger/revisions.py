@@ -1,26 +1,17 @@
 """When a study was taken to be complete, and what was decided then."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import zip_longest
 
 import sqlalchemy as sa
 
 from dicomnode.domain.errors import NotInLedger
-from dicomnode.domain.rule import Decision
+from dicomnode.domain.rule import Action, Decision, HoldAction, IgnoreAction, RouteAction, RuleAction
 from dicomnode.domain.study import StudyRevision
 from dicomnode.domain.uids import StudyInstanceUID
 from dicomnode.ledger.tables import DecisionRow, RevisionRow, RuleSetRow, StudyRow
 from dicomnode.ledger.transaction import Transaction, insert_new
-
-
-def quiet_studies(tx: Transaction, now: datetime, quiet: timedelta) -> tuple[StudyInstanceUID, ...]:
-    """List the studies that have news and have not received anything for the quiet time."""
-    rows = tx.session.execute(
-        sa.select(StudyRow.study_instance_uid).where(
-            StudyRow.instances > StudyRow.complete_instances, StudyRow.last_received_at <= now - quiet
-        )
-    ).scalars()
-    return tuple(StudyInstanceUID(uid) for uid in rows)
 
 
 def begin_revision(
@@ -86,8 +77,12 @@ def record_decision(
     decision: Decision,
     derivation_key: str | None,
     now: datetime,
+    keys: Sequence[str | None] = (),
 ) -> bool:
-    """Record what a rule said about a revision; says whether it was new."""
+    """Record what a rule said about a revision; says whether it was new.
+
+    `keys` name the work that follows from each of its actions, of which `derivation_key` is the first synthesis.
+    """
     return insert_new(
         tx,
         DecisionRow,
@@ -99,9 +94,40 @@ def record_decision(
         problem=decision.problem,
         explanation=decision.explanation.to_json(),
         bindings=[
-            {"role": bound.role, "series": bound.series_instance_uid, "why": bound.why} for bound in decision.bindings
+            {
+                "role": bound.role,
+                "series": bound.series_instance_uid,
+                "why": bound.why,
+                **({"lost": list(bound.lost)} if bound.lost else {}),
+            }
+            for bound in decision.bindings
         ],
         excluded=list(decision.excluded),
+        shadow=decision.shadow,
+        actions=[
+            {**_plain(action), "key": key}
+            for action, key in zip_longest(decision.actions, keys[: len(decision.actions)])
+        ],
         derivation_key=derivation_key,
         at=now,
     )
+
+
+def _plain(action: RuleAction) -> dict[str, object]:
+    """Write an action as values that JSON has."""
+    match action:
+        case Action():
+            return {
+                "kind": "synthesise",
+                "model": action.model,
+                "target": action.target_role,
+                "destinations": list(action.destinations),
+                "late": action.late.value,
+                "superseded": action.superseded.value,
+            }
+        case RouteAction():
+            return {"kind": "route", "series": list(action.series), "destinations": list(action.destinations)}
+        case HoldAction():
+            return {"kind": "hold", "reason": action.reason}
+        case IgnoreAction():
+            return {"kind": "ignore", "reason": action.reason}

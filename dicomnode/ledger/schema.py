@@ -7,6 +7,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
+import dicomnode.ledger.account_tables
+import dicomnode.ledger.completion_tables
+import dicomnode.ledger.destination_tables
+import dicomnode.ledger.rule_tables  # noqa: F401  its tables belong to the schema
 from dicomnode.ledger.tables import Base
 from dicomnode.ledger.transaction import Ledger
 

@@ -74,10 +74,14 @@ class DecisionRecord:
     fired: bool
     problem: str | None
     explanation: Explanation
-    bindings: tuple[dict[str, str], ...]
+    bindings: tuple[dict[str, Any], ...]
+    """Role, series, why, and what the other candidates lost by."""
     excluded: tuple[str, ...]
     derivation_key: str | None
     at: datetime
+    shadow: bool = False
+    actions: tuple[dict[str, Any], ...] = ()
+    """What was asked for, each with its kind and the key of the work that follows from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,8 @@ class DerivationRecord:
     started_at: datetime | None
     finished_at: datetime | None
     deliveries: dict[str, dict[str, int]]
+    shadow: bool = False
+    """Whether its rule is on trial: it goes nowhere."""
 
 
 def list_studies(tx: Transaction, *, search: str = "", limit: int = 100, offset: int = 0) -> tuple[StudySummary, ...]:
@@ -259,6 +265,8 @@ def list_decisions(tx: Transaction, study_instance_uid: str) -> tuple[DecisionRe
             excluded=tuple(row.excluded),
             derivation_key=row.derivation_key,
             at=row.at,
+            shadow=row.shadow,
+            actions=tuple(row.actions),
         )
         for row in rows
     )
@@ -305,6 +313,7 @@ def _derivation_record(tx: Transaction, row: DerivationRow) -> DerivationRecord:
         started_at=row.started_at,
         finished_at=row.finished_at,
         deliveries=deliveries,
+        shadow=row.shadow,
     )
 
 

@@ -39,6 +39,13 @@ class StudyRow(Base):
     __table_args__ = (
         sa.Index("ix_study_patient_id", "patient_id", postgresql_using="hash"),
         sa.Index("ix_study_accession_number", "accession_number", postgresql_using="hash"),
+        # Few studies have news at a time, among all that were ever received.
+        sa.Index(
+            "ix_study_with_news",
+            "study_instance_uid",
+            sqlite_where=sa.text("instances > complete_instances"),
+            postgresql_where=sa.text("instances > complete_instances"),
+        ),
     )
 
     study_instance_uid: Mapped[str] = mapped_column(UID, primary_key=True)
@@ -159,7 +166,11 @@ class DecisionRow(Base):
     explanation: Mapped[JSON]
     bindings: Mapped[list[Any]]
     excluded: Mapped[list[Any]]
+    shadow: Mapped[bool] = mapped_column(default=False)
+    actions: Mapped[list[Any]] = mapped_column(default=list)
+    """What was asked for, each with the key of the work that follows from it."""
     derivation_key: Mapped[str | None] = mapped_column(sa.String(160))
+    """The first of these keys."""
     at: Mapped[datetime]
 
 
@@ -180,6 +191,10 @@ class DerivationRow(Base):
     preparation: Mapped[JSON]
     destinations: Mapped[list[Any]]
     priority: Mapped[int]
+    shadow: Mapped[bool] = mapped_column(default=False)
+    label_language: Mapped[str] = mapped_column(sa.String(8), default="en")
+    superseded: Mapped[str] = mapped_column(sa.String(16), default="retain")
+    """What becomes of the series of an earlier revision when this one is made."""
     state: Mapped[str] = mapped_column(sa.String(16), index=True)
     round: Mapped[int] = mapped_column(default=1)
     error: Mapped[str] = mapped_column(sa.String(64), default="")

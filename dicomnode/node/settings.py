@@ -3,7 +3,7 @@
 import json
 from enum import StrEnum
 from importlib.resources import files
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -15,10 +15,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from dicomnode.domain.completion import CompletionPolicies
 from dicomnode.domain.door import UnknownPeers
 from dicomnode.domain.errors import InvalidSettings, InvalidValue
 from dicomnode.domain.tls import CallingTls, ClientCertificate, KeyPair, ListeningTls
 from dicomnode.domain.uids import AETitle
+from dicomnode.node.completion_settings import CompletionSettings, completion_policies
+from dicomnode.node.web_settings import WebSettings
 
 DEFAULT_FILE = Path("dicomnode.toml")
 
@@ -133,7 +136,7 @@ class DestinationSettings(BaseModel):
     )
 
 
-class Settings(BaseSettings):
+class Settings(WebSettings):
     """All settings of a node, with defaults that fit a first try on one machine beside an Orthanc."""
 
     model_config = SettingsConfigDict(env_prefix="DICOMNODE_", env_nested_delimiter="__", extra="forbid", frozen=True)
@@ -169,7 +172,20 @@ class Settings(BaseSettings):
     quiet_seconds: float = Field(
         default=10, gt=0, description="A study that received nothing for so long is taken to be complete."
     )
-    rules: Path | None = Field(default=None, description="YAML file of the rules; left out: the rules that ship.")
+    completion: CompletionSettings = Field(
+        default=CompletionSettings(), description="How other evidence makes that time shorter or longer."
+    )
+    completion_by_ae: dict[AETitleText, CompletionSettings] = Field(
+        default={}, description="The same for single senders, by their calling AE titles (STOW-RS: over HTTP)."
+    )
+    rules: Path | None = Field(
+        default=None,
+        description="YAML file of the rules that a node begins with at its first start, and that `dicomnode rules` "
+        "and the pages change after that; left out: the rules that ship.",
+    )
+    rules_second_person: bool = Field(
+        default=False, description="Whether rules are published by somebody who neither edited nor proposed them."
+    )
     destinations: tuple[DestinationSettings, ...] = (
         DestinationSettings(
             name="pacs",
@@ -182,11 +198,6 @@ class Settings(BaseSettings):
     delivery_attempts: int = Field(
         default=100, ge=1, description="After so many failed attempts (about four days) a person has to look."
     )
-
-    web_host: IPv4Address | IPv6Address = Field(
-        default=IPv4Address("127.0.0.1"), description="Loopback only: the pages have no login yet."
-    )
-    web_port: Port = 8080
 
     warn_free_percent: float = Field(
         default=10, ge=0, le=100, description="The first page warns when less of the spool's disk is free than this …"
@@ -223,6 +234,19 @@ class Settings(BaseSettings):
             raise ValueError("no listener: plain_listener is off, and `listeners` names none")
         return self
 
+    @model_validator(mode="after")
+    def _ask_an_archive_that_is_there(self) -> Self:
+        """Refuse an archive that is no destination: nobody would know where to ask."""
+        asked = {one.archive for one in (self.completion, *self.completion_by_ae.values())} - {None}
+        if asked - {place.name for place in self.destinations}:
+            raise ValueError("completion: `archive` names no destination")
+        return self
+
+    @property
+    def completion_policies(self) -> CompletionPolicies:
+        """How long a study is waited for, by its senders."""
+        return completion_policies(self.quiet_seconds, self.completion, self.completion_by_ae)
+
     @property
     def strangers(self) -> UnknownPeers:
         """What becomes of titles that are no peer."""
@@ -250,7 +274,7 @@ class Settings(BaseSettings):
 
     @property
     def rules_file(self) -> Path:
-        """The rules in force."""
+        """The rules that a node begins with."""
         return self.rules or Path(str(files("dicomnode.node") / "rules.yaml"))
 
     @classmethod
@@ -286,15 +310,12 @@ def read_settings(file: Path | None = None, **overrides: object) -> Settings:
         model_config = SettingsConfigDict(toml_file=file or DEFAULT_FILE)
 
     try:
-        settings = FromFile(**overrides)  # type: ignore[arg-type]
+        return FromFile(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         problems = "; ".join(": ".join([*_place(found["loc"]), found["msg"]]) for found in error.errors())
         raise InvalidSettings(problems) from error
     except ValueError as error:
         raise InvalidSettings(f"the settings file cannot be read: {error}") from error
-    if not settings.web_host.is_loopback:
-        raise InvalidSettings("web_host: the pages have no login yet, so they may only be served on loopback")
-    return settings
 
 
 def _place(location: tuple[int | str, ...]) -> list[str]:

@@ -1,6 +1,7 @@
 """A study's story in a terminal: its timeline, why rules fired or not, and what was made of it."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from rich.console import Group
 from rich.panel import Panel
@@ -8,7 +9,15 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from dicomnode.domain.rule import Decision, Explanation
+from dicomnode.domain.rule import (
+    Action,
+    Decision,
+    Explanation,
+    HoldAction,
+    IgnoreAction,
+    RouteAction,
+    RuleAction,
+)
 from dicomnode.domain.study import StudyFacts
 from dicomnode.ledger.studies import DecisionRecord, DerivationRecord
 from dicomnode.ledger.timeline import Event
@@ -22,6 +31,14 @@ _STATE_STYLES = {
     "removed": "dim",
 }
 _SHOWN_FACTS = ("Modality", "Weighting", "Orientation", "NumberOfInstances", "BodyPartExamined", "ContrastEnhanced")
+
+
+class Bound(NamedTuple):
+    """Which series plays a role, why, and what the others lost by."""
+
+    role: str
+    why: str
+    lost: Sequence[str]
 
 
 def state_style(state: str) -> str:
@@ -44,9 +61,10 @@ def timeline_table(events: tuple[Event, ...]) -> Table:
 
 def decision_tree(decision: DecisionRecord) -> Tree:
     """Draw why a recorded rule fired or not."""
-    bindings = [f"input {bound['role']}: {bound['why']}" for bound in decision.bindings]
+    bindings = [Bound(bound["role"], bound["why"], bound.get("lost", ())) for bound in decision.bindings]
     verdict = "fired" if decision.fired and not decision.problem else "did not fire"
-    title = Text.assemble("Rule ", (decision.rule, "bold"), f" {verdict} on revision {decision.revision}")
+    on_trial = ", on trial (shadow)," if decision.shadow else ""
+    title = Text.assemble("Rule ", (decision.rule, "bold"), f"{on_trial} {verdict} on revision {decision.revision}")
     return _reasons(title.append(f" (rule set {decision.rule_set_version})", "dim"), decision, bindings)
 
 
@@ -58,16 +76,35 @@ def answer_tree(decision: Decision) -> Tree:
         verdict, style = "would fire", "green"
     else:
         verdict, style = "would not fire", "bold"
-    bindings = [f"input {bound.role}: {bound.why}" for bound in decision.bindings]
-    title = Text.assemble("Rule ", (decision.rule, "bold"), (f" {verdict}", style))
-    return _reasons(title, decision, bindings)
+    bindings = [Bound(bound.role, bound.why, bound.lost) for bound in decision.bindings]
+    on_trial = ", on trial (shadow)," if decision.shadow else ""
+    title = Text.assemble("Rule ", (decision.rule, "bold"), on_trial, (f" {verdict}", style))
+    tree = _reasons(title, decision, bindings)
+    for action in decision.actions:
+        tree.add(Text(_in_words(action), style="green"))
+    return tree
 
 
-def _reasons(title: Text, decision: Decision | DecisionRecord, bindings: Sequence[str]) -> Tree:
+def _in_words(action: RuleAction) -> str:
+    """Say what a rule asks for."""
+    match action:
+        case Action():
+            return f"synthesise with {action.model}, send to {', '.join(action.destinations) or 'nowhere'}"
+        case RouteAction():
+            return f"send {len(action.series)} series as they are to {', '.join(action.destinations)}"
+        case HoldAction():
+            return f"hold the study: {action.reason}"
+        case IgnoreAction():
+            return f"ignore the study: {action.reason}"
+
+
+def _reasons(title: Text, decision: Decision | DecisionRecord, bindings: Sequence[Bound]) -> Tree:
     tree = Tree(title)
     _grow(tree, decision.explanation)
-    for text in bindings:
-        tree.add(Text(text))
+    for bound in bindings:
+        branch = tree.add(Text(f"input {bound.role}: {bound.why}"))
+        for text in bound.lost:
+            branch.add(Text(text, style="dim"))
     for excluded in decision.excluded:
         tree.add(Text(f"not looked at: {excluded}", style="dim"))
     if decision.problem:

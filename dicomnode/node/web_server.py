@@ -1,7 +1,10 @@
 """Serving the web application from a thread of the node's own process."""
 
+import ssl
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import uvicorn
 from fastapi import FastAPI
@@ -12,20 +15,34 @@ _START_SECONDS = 20.0
 _STOP_SECONDS = 5
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebAddress:
+    """Where the pages are served, under TLS where there is a context; proxies are believed whom a request is from."""
+
+    host: str
+    port: int
+    context: Callable[[], ssl.SSLContext] | None = None
+    proxies: tuple[str, ...] = ()
+
+
 class WebServer:
     """A uvicorn server on one address."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: FastAPI, address: WebAddress) -> None:
+        context = address.context
         config = uvicorn.Config(
             app,
-            host=host,
-            port=port,
+            host=address.host,
+            port=address.port,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_STOP_SECONDS,
+            proxy_headers=bool(address.proxies),
+            forwarded_allow_ips=list(address.proxies),
+            ssl_context_factory=None if context is None else lambda _config, _default: context(),
         )
-        self._where = f"{host} port {port}"
+        self._where = f"{address.host} port {address.port}"
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
 

@@ -6,6 +6,7 @@ import socket
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import cached_property
 from importlib.metadata import version
 from typing import IO
 
@@ -15,6 +16,7 @@ from dicomnode.dimse.commitment import CommitmentReportSender
 from dicomnode.dimse.presentation import accepted_contexts, storage_sop_classes
 from dicomnode.dimse.storage_scu import StorageSCU
 from dicomnode.dimse.verification import VerificationSCU
+from dicomnode.domain.audit import AuditAction
 from dicomnode.domain.delivery import Endpoint
 from dicomnode.domain.errors import InvalidSettings
 from dicomnode.domain.ports import Clock
@@ -25,10 +27,9 @@ from dicomnode.engine.queues import Queues
 from dicomnode.engine.ticker import Ticker
 from dicomnode.engine.worker import QueueLimit, Step, Worker, migrate_engine
 from dicomnode.imaging.assembly import assemble_file
-from dicomnode.imaging.fact_catalogue import fact_catalogue
 from dicomnode.journey.archive import LedgerArchive
+from dicomnode.journey.audit import AuditTrail
 from dicomnode.journey.commit import Committing, Reporting
-from dicomnode.journey.complete import Completion
 from dicomnode.journey.decide import Deciding
 from dicomnode.journey.deliver import Delivering, Outlet
 from dicomnode.journey.derive import Deriving, SynthesisPlace
@@ -45,26 +46,43 @@ from dicomnode.journey.jobs import (
 )
 from dicomnode.journey.operator import Operator
 from dicomnode.journey.peers import PeerBook
+from dicomnode.journey.quarantine import Quarantine
 from dicomnode.journey.reconcile import Reconciling
+from dicomnode.journey.redecide import Redeciding
 from dicomnode.journey.retain import STEP_SECONDS
+from dicomnode.journey.rule_book import RuleBook
 from dicomnode.ledger.schema import migrate
 from dicomnode.ledger.transaction import Ledger
 from dicomnode.node.certificates import certificate_files, log_certificates
+from dicomnode.node.completing import archive_asking, completion
+from dicomnode.node.page_parts import ModelsOfHost, destination_book
 from dicomnode.node.receivers import Receivers, no_receiver, prepare_receivers
-from dicomnode.node.receiving import reception, spool_space
+from dicomnode.node.receiving import following, reception, spool_space
 from dicomnode.node.retaining import retention
+from dicomnode.node.rules_in_force import bring_first_rules, rule_book
 from dicomnode.node.settings import DestinationSettings, Role, Settings
+from dicomnode.node.settings_in_words import settings_in_words
+from dicomnode.node.web_access import (
+    audit_dispatch,
+    identity_provider,
+    open_accounts,
+    settings_digest,
+    setup_link,
+    web_address,
+    who_runs,
+)
 from dicomnode.node.web_server import WebServer
-from dicomnode.rules.ruleset import RuleSet, read_rule_set
 from dicomnode.spool.inventory import remove_abandoned
 from dicomnode.spool.store import Spool
 from dicomnode.synthesis.registry import Registry
 from dicomnode.web.app import create_app
+from dicomnode.web.changes import Changes
 from dicomnode.web.site import Listener, Site
 
 _logger = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 1.0
+_COMPLETION_SECONDS = 0.25
 _GIB = 2**30
 _HISTORY_SECONDS = 3600.0
 _INCOMING_SECONDS = 60.0
@@ -79,7 +97,10 @@ class Node:
         self.roles = frozenset(settings.roles)
         self._clock = clock
         self._stoppers: list[Callable[[], object]] = []
+        self.setup_link: str | None = None
+        """Where the first administrator makes an account; none where there is one, or no login."""
         self._receivers: Receivers | None = None
+        self._book: RuleBook | None = None
         self._executor_id = f"{socket.gethostname()}:{'+'.join(sorted(self.roles))}:{uuid.uuid4().hex[:12]}"
         self._lease = timedelta(seconds=settings.lease_seconds)
 
@@ -93,6 +114,7 @@ class Node:
         ledger = Ledger(self.settings.database_url)
         self._stoppers.append(ledger.close)
         migrate(ledger)
+        self._follow_process(ledger)
         spool = Spool(self.settings.spool)
         if alone:
             # The locks prove that nobody writes: what has no row now will never get one.
@@ -150,26 +172,42 @@ class Node:
         worker = Worker(ledger, self._executor_id, self._steps(ledger, spool, queues), self._queue_limits())
         worker.start()
         self._stoppers.append(lambda: _end_lease(ledger, self._executor_id))
-        completion = Completion(ledger, queues, self._clock, timedelta(seconds=self.settings.quiet_seconds))
+        completing = completion(self.settings, ledger, queues, spool, self._clock)
         operator = Operator(ledger, queues, self._clock)
         reaper = Reaper(ledger, self._lease, operator.park)
         self._tick("lease", self.settings.lease_seconds / 4, lambda: _renew(ledger, self._executor_id, self._clock))
         self._tick("reaper", self.settings.lease_seconds / 4, lambda: _reap(reaper, self._clock))
         if Role.WORK in self.roles:
             history = timedelta(days=self.settings.history_days)
-            self._tick("complete", _SWEEP_SECONDS, completion.sweep)
+            self._tick("complete", _COMPLETION_SECONDS, completing.sweep)
+            self._tick("sendings", _HISTORY_SECONDS, completing.forget)
+            asking = archive_asking(self.settings, ledger, self._clock, map(endpoint, self.settings.destinations))
+            if asking is not None:
+                self._tick("archive", _SWEEP_SECONDS, asking.ask)
+            self._tick("redecide", _SWEEP_SECONDS, Redeciding(ledger, queues, self._clock).sweep)
             self._tick("index", _SWEEP_SECONDS, Indexing(ledger, spool, self._clock).sweep)
             self._tick("incoming", _INCOMING_SECONDS, lambda: _remove_abandoned(spool, self._clock))
             self._tick("history", _HISTORY_SECONDS, lambda: queues.forget_finished(self._clock.now() - history))
             retaining = retention(self.settings, ledger, spool, self._clock, spool_space(self.settings))
             self._tick("retention", STEP_SECONDS, retaining.step)
+            telling = audit_dispatch(self.settings, ledger, self._clock)
+            if telling is not None:
+                self._tick("audit", _SWEEP_SECONDS, telling.step)
 
     def _steps(self, ledger: Ledger, spool: Spool, queues: Queues) -> dict[str, Step]:
         """Build the steps that this process's roles can be asked for."""
         steps: dict[str, Step] = {}
         if Role.WORK in self.roles:
-            rules = load_rules(self.settings)
-            steps[DECIDE] = Deciding(ledger, spool, queues, self._clock, rules, Registry.discover())
+            rules = self._rules(ledger)
+            steps[DECIDE] = Deciding(
+                ledger,
+                spool,
+                queues,
+                self._clock,
+                rules.in_force,
+                self._registry,
+                destinations=rules.destinations(),
+            )
             steps[DELIVER] = Delivering(
                 ledger, spool, self._clock, outlets(self.settings), self.settings.delivery_attempts
             )
@@ -187,6 +225,18 @@ class Node:
             steps[DERIVE] = Deriving(ledger, spool, queues, self._clock, Children(), place)
         return steps
 
+    @cached_property
+    def _registry(self) -> Registry:
+        """The models that are installed here; a process that only receives never looks."""
+        return Registry.discover()
+
+    def _rules(self, ledger: Ledger) -> RuleBook:
+        """Open the rules, which the first start of a node brings from its settings; raises InvalidRule."""
+        if self._book is None:
+            self._book = rule_book(self.settings, ledger, self._clock, self._registry)
+            bring_first_rules(self._book, self.settings)
+        return self._book
+
     def _queue_limits(self) -> tuple[QueueLimit, ...]:
         """Say which queues this process serves, and how many jobs of each at a time."""
         limits = [QueueLimit(name=GPU_QUEUE, concurrency=1)] if Role.GPU in self.roles else []
@@ -197,6 +247,14 @@ class Node:
             ]
         return tuple(limits)
 
+    def _follow_process(self, ledger: Ledger) -> None:
+        """Write into the audit trail that this process starts, and at the end that it stops."""
+        trail, who = AuditTrail(ledger, self._clock), who_runs()
+        roles: dict[str, object] = {"roles": sorted(self.roles)}
+        trail.settings_are(settings_digest(self.settings), who)
+        trail.process(AuditAction.START, who, roles)
+        self._stoppers.append(lambda: trail.process(AuditAction.STOP, who, roles))
+
     def _start_receiving(self) -> None:
         """Receive in processes of their own, so that pages and work never keep a sender waiting."""
         receivers = Receivers(self.settings)
@@ -206,6 +264,8 @@ class Node:
     def _start_web(self, ledger: Ledger, spool: Spool, queues: Queues) -> None:
         settings = self.settings
         listener = settings.all_listeners[0]
+        accounts = open_accounts(settings, ledger, self._clock)
+        changes, places = Changes(ledger), [endpoint(one) for one in settings.destinations]
         site = Site(
             ledger=ledger,
             archive=LedgerArchive(ledger, spool),
@@ -223,41 +283,46 @@ class Node:
             capacity=spool_space(settings),
             certificates=certificate_files(settings, self._clock),
             intake=self._intake(ledger, spool) if Role.RECEIVE in self.roles else None,
+            rules=self._rules(ledger),
+            destinations=destination_book(AETitle(settings.ae_title), places, ledger, queues, self._clock),
+            quarantine=Quarantine(ledger, spool, self._clock, AETitle(settings.ae_title)),
+            models=ModelsOfHost(self._registry),
+            settings=settings_in_words(settings),
+            changes=changes,
+            accounts=accounts,
+            provider=identity_provider(settings, self._clock),
+            audit=AuditTrail(ledger, self._clock),
+            hosts=settings.web_trusted_hosts,
         )
-        server = WebServer(create_app(site), str(settings.web_host), settings.web_port)
+        server = WebServer(create_app(site), web_address(settings, self._clock))
         server.start()
+        if accounts is not None:
+            self.setup_link = setup_link(settings, accounts)
         self._stoppers.append(server.stop)
+        self._tick("changes", _SWEEP_SECONDS, changes.look)
+        self._stoppers.append(changes.stop)
 
     def _intake(self, ledger: Ledger, spool: Spool) -> Intake:
         """Take over DICOMweb what the listener takes."""
+        sendings, stop = following(ledger, self._clock)
+        self._stoppers.append(stop)
+        receiving = reception(self.settings, ledger, spool, self._clock)
+        receiving.sendings = sendings
         return Intake(
-            reception=reception(self.settings, ledger, spool, self._clock),
+            reception=receiving,
             called_ae=AETitle(self.settings.ae_title),
             sop_classes=frozenset(storage_sop_classes()),
             transfer_syntaxes=frozenset(
                 syntax for context in accepted_contexts() for syntax in context.transfer_syntax
             ),
             assemble=assemble_file,
+            ends=sendings,
         )
 
     def _tick(self, name: str, seconds: float, verb: Callable[[], object]) -> None:
         ticker = Ticker(name, seconds, verb)
         ticker.start()
         self._stoppers.append(ticker.stop)
-
-
-def load_rules(settings: Settings) -> RuleSet:
-    """Read the rules in force; raises InvalidRule, or InvalidSettings for a destination that is not configured."""
-    rules = read_rule_set(settings.rules_file, fact_catalogue())
-    known = {place.name for place in settings.destinations}
-    for rule in rules.rules:
-        unknown = set(rule.then.destinations) - known
-        if unknown:
-            raise InvalidSettings(
-                f"rule {rule.name} sends to {', '.join(sorted(unknown))}, but the destinations configured are: "
-                f"{', '.join(sorted(known)) or 'none'}"
-            )
-    return rules
 
 
 def outlets(settings: Settings) -> Mapping[str, Outlet]:

@@ -4,7 +4,7 @@ The form is react-querybuilder's JSON. Every part is checked against the catalog
 no condition exists that could not be evaluated; a typo never becomes a silent "no match".
 """
 
-from collections.abc import Mapping, Sized
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from dicomnode.domain.errors import InvalidRule
-from dicomnode.domain.facts import FactCatalogue, FactField
+from dicomnode.domain.facts import FactCatalogue, FactField, NamesWithPaths
 from dicomnode.rules.operators import Operator, read_operator, read_value
 from dicomnode.rules.problems import problem, suggestion
 
@@ -41,8 +41,10 @@ class Reading:
 
     catalogue: FactCatalogue
     rule_names: set[str] = field(default_factory=set)
+    fallback: str | None = None
+    """The rule that is the fallback of the set, once it was met."""
     roles: tuple[str, ...] = ()
-    """The roles of the rule being read."""
+    """The roles of the synthesis being read."""
 
 
 def reading(info: ValidationInfo) -> Reading:
@@ -166,6 +168,17 @@ class SeriesGroup(Group):
     rules: Annotated[tuple[SeriesNode, ...], NotEmpty]
 
 
+ACCEPTS: Mapping[str, Callable[[int, int, int], bool]] = {
+    "some": lambda matching, _total, _threshold: matching > 0,
+    "none": lambda matching, _total, _threshold: matching == 0,
+    "all": lambda matching, total, _threshold: 0 < matching == total,
+    "atLeast": lambda matching, _total, threshold: matching >= threshold,
+    "atMost": lambda matching, _total, threshold: matching <= threshold,
+    "exactly": lambda matching, _total, threshold: matching == threshold,
+}
+"""Mode -> whether so many matching series, of so many in all, are what is asked for with a threshold."""
+
+
 class Match(Part):
     """How many of a study's series have to match."""
 
@@ -187,15 +200,7 @@ class Match(Part):
 
     def accepts(self, matching: int, total: int) -> bool:
         """Say whether so many matching series of so many are what is asked for; `all` of no series is not."""
-        threshold = self.threshold or 0
-        return {
-            "some": matching > 0,
-            "none": matching == 0,
-            "all": 0 < matching == total,
-            "atLeast": matching >= threshold,
-            "atMost": matching <= threshold,
-            "exactly": matching == threshold,
-        }[self.mode]
+        return ACCEPTS[self.mode](matching, total, self.threshold or 0)
 
 
 class Quantifier(Part):
@@ -267,4 +272,12 @@ def check_fact(catalogue: FactCatalogue, scope: Literal["study", "series"], name
         raise problem(f"'{name}' is a fact of a series; ask for it inside a condition on the field '{SERIES}'")
     if scope == "series" and (name in catalogue.study or name == SERIES):
         raise problem(f"'{name}' is a fact of the study; a condition on one series cannot ask for it")
-    raise problem(f"unknown fact '{name[:64]}'{suggestion(name[:64], facts)}")
+    raise problem(f"unknown fact '{name[:64]}'{_meant(name[:64], facts)}")
+
+
+def _meant(name: str, facts: Mapping[str, FactField]) -> str:
+    """Say which fact was probably meant; names with paths are known only to the facts themselves."""
+    if isinstance(facts, NamesWithPaths):
+        nearest = facts.nearest(name)
+        return f", did you mean '{nearest}'?" if nearest else ""
+    return suggestion(name, facts)

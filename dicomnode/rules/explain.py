@@ -1,20 +1,18 @@
-"""Why conditions hold or not, in plain words with the values that were found."""
+"""The words for why conditions hold or not, with the values that were found."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
 from textwrap import shorten
 
-from dicomnode.domain.facts import FactField, FactType
+from dicomnode.domain.facts import Confidence, FactField, FactType
 from dicomnode.domain.rule import Explanation
 from dicomnode.domain.study import SeriesFacts, StudyFacts
-from dicomnode.rules.conditions import Condition, Node, Quantifier, SeriesGroup, StudyGroup
-from dicomnode.rules.evaluate import holds, nearest, series_of, split
-from dicomnode.rules.identifiers import is_identifying
+from dicomnode.rules.conditions import Condition, Node, Quantifier
+from dicomnode.rules.identifiers import is_hidden
 from dicomnode.rules.operators import PRESENCE, Operator
 from dicomnode.rules.values import found_value, is_absent
 
 _NAMED_SERIES = 12
-_SHOWN_SERIES = 3
 _VALUE_WIDTH = 80
 _EVIDENCE_WIDTH = 200
 _CONDITION_WIDTH = 400
@@ -56,13 +54,34 @@ _HAVE_TO = {
 }
 
 
-def explain(node: Node, facts: StudyFacts | SeriesFacts, today: date | None = None) -> Explanation:
-    """Tell why a condition holds or not; no value of an identifier of the patient gets into the text."""
-    if isinstance(node, Condition):
-        return _explain_condition(node, facts, today)
-    if isinstance(node, Quantifier):
-        return _explain_series(node, series_of(facts), today)
-    return _explain_group(node, facts, today)
+class Wording:
+    """The words of one test: what it asks is the same for every value."""
+
+    __slots__ = ("_asked", "_condition", "_equality", "_is_hidden", "_needs_day", "_speaks_for_itself")
+
+    def __init__(self, condition: Condition) -> None:
+        self._condition = condition
+        self._asked = _asked(condition, None)
+        self._needs_day = condition.operator is Operator.WITHIN_DAYS
+        self._is_hidden = condition.operator in _EQUALITY and is_hidden(condition.fact)
+        self._equality = condition.operator is Operator.EQUAL
+        self._speaks_for_itself = condition.operator in (Operator.EQUAL, *PRESENCE)
+
+    def tell(self, found: str, today: date | None, *, absent: bool, holds: bool) -> str:
+        """Say what was `found` and what was asked; no value of an identifier of the patient gets into the text."""
+        if self._is_hidden and not absent:
+            equal = "equal" if holds is self._equality else "not equal"
+            return f"{self._condition.field} is {equal} to the value of the rule"
+        if holds and self._speaks_for_itself:
+            return found
+        asked = _asked(self._condition, today) if self._needs_day else self._asked
+        return f"{found}; asked whether it {asked}"
+
+
+def have_to_hold(total: int, *, is_and: bool, negated: bool) -> str:
+    """Say after a number that so many conditions of a group hold, and how many have to."""
+    have_to = _HAVE_TO["and" if is_and and total > 1 else "or", negated]
+    return f" of {total} hold{'s' if total == 1 else ''}, {have_to}"
 
 
 def in_words(node: Node, today: date | None = None) -> str:
@@ -80,14 +99,23 @@ def found_in_words(fact: FactField, facts: StudyFacts | SeriesFacts) -> str:
     raw = facts.values.get(fact.name)
     if is_absent(raw):
         return f"{fact.name} is absent"
-    if is_identifying(fact.name):
+    if is_hidden(fact):
         return f"{fact.name} is present"
     value = found_value(fact.type, raw)
     if value is None:
         return f"{fact.name} is present but no {fact.type}"
-    evidence = facts.evidence.get(fact.name) if isinstance(facts, SeriesFacts) else None
-    concluded_from = f" ({_one_line(evidence, _EVIDENCE_WIDTH)})" if evidence else ""
-    return f"{fact.name} is {shown_value(fact, value)}{concluded_from}"
+    return f"{fact.name} is {shown_value(fact, value)}{_concluded_from(fact.name, facts)}"
+
+
+def _concluded_from(name: str, facts: StudyFacts | SeriesFacts) -> str:
+    """Say what a fact was concluded from, and how far that may be trusted where it is not beyond doubt."""
+    if not isinstance(facts, SeriesFacts):
+        return ""
+    evidence, confidence = facts.evidence.get(name), facts.confidence.get(name)
+    said = [_one_line(evidence, _EVIDENCE_WIDTH)] if evidence else []
+    if confidence is not None and confidence is not Confidence.HIGH:
+        said.append(f"{confidence.lower()} confidence")
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def reasons_against(explanation: Explanation) -> str:
@@ -112,7 +140,7 @@ def _phrase(node: Node, today: date | None) -> str:
     if isinstance(node, Condition):
         return f"{node.field} {_asked(node, today)}"
     if isinstance(node, Quantifier):
-        return f"{_how_many(node)} “{_phrase(node.value, today)}”"
+        return f"{how_many(node)} “{_phrase(node.value, today)}”"
     if len(node.rules) == 1 and not node.negated:
         return _phrase(node.rules[0], today)
     joined = f" {node.combinator} ".join(_in_parentheses(child, today) for child in node.rules)
@@ -128,72 +156,17 @@ def _in_parentheses(node: Node, today: date | None) -> str:
     return f"({_phrase(node, today)})"
 
 
-def _explain_condition(condition: Condition, facts: StudyFacts | SeriesFacts, today: date | None) -> Explanation:
-    it_holds = holds(condition, facts, today)
-    found = found_in_words(condition.fact, facts)
-    compared = not is_absent(facts.values.get(condition.field)) and condition.operator in _EQUALITY
-    if compared and is_identifying(condition.field):
-        equal = it_holds is (condition.operator is Operator.EQUAL)
-        text = f"{condition.field} is {'equal' if equal else 'not equal'} to the value of the rule"
-    elif it_holds and condition.operator in (Operator.EQUAL, *PRESENCE):
-        text = found
-    else:
-        text = f"{found}; asked whether it {_asked(condition, today)}"
-    return Explanation(holds=it_holds, text=text)
-
-
 def _asked(condition: Condition, today: date | None) -> str:
     phrase = _PHRASES[condition.operator]
     if condition.fact.type is FactType.DATE:
         phrase = _DATE_PHRASES.get(condition.operator, phrase)
-    value = _HIDDEN if is_identifying(condition.field) else shown_value(condition.fact, condition.value)
+    value = _HIDDEN if is_hidden(condition.fact) else shown_value(condition.fact, condition.value)
     if condition.operator is Operator.BETWEEN:
         value = value.replace(", ", " and ")
     return phrase.format(value, today or "the day of the decision")
 
 
-def _explain_group(group: StudyGroup | SeriesGroup, facts: StudyFacts | SeriesFacts, today: date | None) -> Explanation:
-    children = tuple(explain(child, facts, today) for child in group.rules)
-    if len(children) == 1 and not group.negated:
-        return children[0]
-    count = sum(child.holds for child in children)
-    joined = count == len(children) if group.combinator == "and" else count > 0
-    have_to = _HAVE_TO["or" if len(children) == 1 else group.combinator, group.negated]
-    text = f"{count} of {len(children)} hold{'s' if len(children) == 1 else ''}, {have_to}"
-    return Explanation(holds=group.negated is not joined, text=text, children=children)
-
-
-def _explain_series(node: Quantifier, series: tuple[SeriesFacts, ...], today: date | None) -> Explanation:
-    matched, others = split(node.value, series, today)
-    it_holds = node.match.accepts(len(matched), len(series))
-    wanted = f"{_how_many(node)} “{in_words(node.value, today)}”"
-    if not series:
-        return Explanation(holds=it_holds, text=f"{wanted}: there is no series to look at")
-    text = f"{wanted}: {len(matched)} of {len(series)} match{_list(matched)}"
-    if it_holds or not _is_too_few(node, len(matched)):
-        shown = matched
-    elif node.match.mode == "all":
-        shown, text = others, f"{text}; not{_list(others)}"
-    else:
-        closest = nearest(node.value, others, today)
-        shown = (closest,) if closest else ()
-        text += f"; nearest is {named(closest)}" if closest else ""
-    children = tuple(_explain_one(node.value, one, today) for one in shown[:_SHOWN_SERIES])
-    return Explanation(holds=it_holds, text=text, children=children)
-
-
-def _explain_one(group: SeriesGroup, series: SeriesFacts, today: date | None) -> Explanation:
-    inner = explain(group, series, today)
-    return Explanation(holds=inner.holds, text=f"{named(series)}: {inner.text}", children=inner.children)
-
-
-def _is_too_few(node: Quantifier, matched: int) -> bool:
-    if node.match.mode == "all":
-        return True
-    return matched < (1 if node.match.mode == "some" else node.match.threshold or 0)
-
-
-def _how_many(node: Quantifier) -> str:
+def how_many(node: Quantifier) -> str:
     """Begin the sentence that says how many series have to match."""
     threshold = node.match.threshold
     have = "series has" if threshold == 1 else "series have"
@@ -207,10 +180,10 @@ def _how_many(node: Quantifier) -> str:
     }[node.match.mode]
 
 
-def _list(series: Sequence[SeriesFacts]) -> str:
-    more = f" and {len(series) - _NAMED_SERIES} more" if len(series) > _NAMED_SERIES else ""
-    names = ", ".join(named(one) for one in series[:_NAMED_SERIES])
-    return f": {names}{more}" if series else ""
+def listed(names: Sequence[str]) -> str:
+    """List series at the end of a sentence; of a crowd only the first."""
+    more = f" and {len(names) - _NAMED_SERIES} more" if len(names) > _NAMED_SERIES else ""
+    return f": {', '.join(names[:_NAMED_SERIES])}{more}" if names else ""
 
 
 def _one_line(text: str, width: int = _VALUE_WIDTH) -> str:

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Any
@@ -170,35 +171,66 @@ def _check_pattern(pattern: str) -> None:
         raise problem("not a pattern that RE2 can read: characters that Unicode does not allow") from fault
 
 
-def meets(fact: FactField, asked: Operator, value: object, raw: object, today: date | None) -> bool:
-    """Say whether what a study has (`raw`) passes the test `asked` with the rule's `value`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a study has of a fact, read once for all tests of it."""
 
-    An absent fact passes no test but the negative ones and `null`. Raises InvalidRule when a test is relative to the
-    day of the decision and no day was handed in.
+    is_absent: bool
+    value: object | None
+    """None where it is absent or of another type than declared."""
+    folded: object | None
+    """The value in the form in which it compares."""
+
+
+Test = Callable[[Found, date | None], bool]
+"""Says whether what was found passes, on the day of the decision."""
+
+
+def found_of(fact_type: FactType, raw: object) -> Found:
+    """Read what a study has."""
+    value = found_value(fact_type, raw)
+    return Found(is_absent=is_absent(raw), value=value, folded=None if value is None else comparable(fact_type, value))
+
+
+def test_of(fact: FactField, asked: Operator, value: object) -> Test:
+    """Make the test that an operator asks for with the rule's `value`.
+
+    An absent fact passes no test but the negative ones and `null`. The test raises InvalidRule when it is relative to
+    the day of the decision and no day was handed in.
     """
-    if asked is Operator.WITHIN_DAYS and today is None:
-        raise InvalidRule(f"{fact.name} withinDays is relative to a day, and none was handed in")
-    if asked in PRESENCE:
-        return is_absent(raw) is (asked is Operator.NULL)
-    found = found_value(fact.type, raw)
-    if found is None:
-        return asked in _HOLD_WITHOUT_VALUE
+    if asked is Operator.NULL:
+        return lambda found, _today: found.is_absent
+    if asked is Operator.NOT_NULL:
+        return lambda found, _today: not found.is_absent
     if asked is Operator.MATCHES:
-        return _matches(fact.type, str(value), str(found))
+        return _pattern_test(fact.type, str(value))
     if asked is Operator.WITHIN_DAYS:
-        return _is_within(found, value, today)
-    return _COMPARISONS[asked](comparable(fact.type, found), comparable(fact.type, value))
+        return lambda found, today: _is_within(fact, found.value, value, today)
+    compare, folded, otherwise = _COMPARISONS[asked], comparable(fact.type, value), asked in _HOLD_WITHOUT_VALUE
+    return lambda found, _today: otherwise if found.folded is None else compare(found.folded, folded)
 
 
-def _is_within(found: object, days: object, today: date | None) -> bool:
-    if not (isinstance(found, date) and isinstance(days, int) and today is not None):
-        return False
-    return abs((today - found).days) <= days
+def meets(fact: FactField, asked: Operator, value: object, raw: object, today: date | None) -> bool:
+    """Say whether what a study has (`raw`) passes the test `asked` with the rule's `value`; raises as the test does."""
+    return test_of(fact, asked, value)(found_of(fact.type, raw), today)
 
 
-def _matches(fact_type: FactType, pattern: str, found: str) -> bool:
+def _pattern_test(fact_type: FactType, pattern: str) -> Test:
     """Search with RE2, which takes linear time on any pattern; codes keep their case, texts do not."""
     options = re2.Options()
     options.case_sensitive = fact_type is FactType.CODE
-    text = found.encode("utf-8", "replace").decode("utf-8")
-    return re2.compile(pattern, options).search(text) is not None
+    search = re2.compile(pattern, options).search
+
+    def is_found(found: Found, _today: date | None) -> bool:
+        if found.value is None:
+            return False
+        text = str(found.value)
+        return search(text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")) is not None
+
+    return is_found
+
+
+def _is_within(fact: FactField, found: object, days: object, today: date | None) -> bool:
+    if today is None:
+        raise InvalidRule(f"{fact.name} withinDays is relative to a day, and none was handed in")
+    return isinstance(found, date) and isinstance(days, int) and abs((today - found).days) <= days

@@ -1,177 +1,32 @@
 """One rule: when it fires, and what is done then."""
 
-import re
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    PrivateAttr,
-    StrictBool,
-    StrictInt,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Discriminator, Field, StrictBool, Tag, ValidationInfo, field_validator
 
-from dicomnode.domain.derivation import Alignment, Preparation
-from dicomnode.domain.facts import FactField, FactType
-from dicomnode.domain.rule import Action
-from dicomnode.rules.conditions import (
-    NotEmpty,
-    Part,
-    Reading,
-    SeriesGroup,
-    SizeChecked,
-    StudyGroup,
-    check_fact,
-    reading,
-)
-from dicomnode.rules.operators import Operator, read_value
+from dicomnode.rules.actions import Consequence, Ignoring, Step, Synthesis, unless
+from dicomnode.rules.conditions import NotEmpty, Part, SizeChecked, StudyGroup, reading
+from dicomnode.rules.names import Sentence, Slug
 from dicomnode.rules.problems import problem
-
-_SLUG = r"[a-z0-9][a-z0-9-]{0,63}"
-_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
+from dicomnode.rules.window import Window
 
 
-def _named(pattern: str, words: str) -> AfterValidator:
-    """Check the form of a name."""
-
-    def check(name: str) -> str:
-        if not re.fullmatch(pattern, name):
-            raise problem(f"must be {words}")
-        return name
-
-    return AfterValidator(check)
+def _form(written: object) -> str | None:
+    """Tell one synthesis, written as a mapping, from a list of actions."""
+    if isinstance(written, list | tuple):
+        return "<several>"
+    return "<one>" if isinstance(written, Mapping | Synthesis) else None
 
 
-Slug = Annotated[str, _named(_SLUG, "lower case letters, digits and hyphens, such as 't1-t2-to-flair'")]
-Name = Annotated[str, _named(_NAME, "a letter followed by letters, digits, hyphens or underscores")]
-Sentence = Annotated[str, _named(r".*\S.*", "a sentence on one line")]
-
-
-class Preference(Part):
-    """Which of several series to take: the one with the highest or lowest value of a fact, or with a certain value."""
-
-    field: str
-    order: Literal["highest", "lowest"] | None = None
-    value: object = Field(default=None, validate_default=True)
-    _fact: FactField = PrivateAttr()
-
-    @property
-    def fact(self) -> FactField:
-        """What the catalogue says of the fact that is compared."""
-        return self._fact
-
-    @property
-    def operator(self) -> Operator:
-        """How a value is looked for: lists have to contain it, all else has to be equal."""
-        return _looked_for(self._fact)
-
-    def model_post_init(self, context: object, /) -> None:
-        """Keep the fact at hand, so that ranking needs no catalogue."""
-        if isinstance(context, Reading):
-            self._fact = context.catalogue.series[self.field]
-
-    @field_validator("field")
-    @classmethod
-    def _check_field(cls, name: str, info: ValidationInfo) -> str:
-        check_fact(reading(info).catalogue, "series", name)
-        return name
-
-    @field_validator("order")
-    @classmethod
-    def _check_order(cls, order: str | None, info: ValidationInfo) -> str | None:
-        fact = reading(info).catalogue.series.get(info.data.get("field", ""))
-        if order and fact and fact.type not in (FactType.NUMBER, FactType.DATE):
-            raise problem(f"{fact.name} is a {fact.type}, which has no order; give a value instead")
-        return order
-
-    @field_validator("value", mode="before")
-    @classmethod
-    def _read_value(cls, written: object, info: ValidationInfo) -> object:
-        if "field" not in info.data or "order" not in info.data:
-            return None
-        if (written is None) is (info.data["order"] is None):
-            raise problem("a preference has either an order (highest, lowest) or a value")
-        fact = reading(info).catalogue.series[info.data["field"]]
-        return None if written is None else read_value(fact, _looked_for(fact), written)
-
-
-class InputSelection(SeriesGroup):
-    """Which series may play a role, and which of them is preferred; the first preference counts most."""
-
-    prefer: tuple[Preference, ...] = ()
-
-
-class AllowedPreparation(Part):
-    """What may be done to the inputs before the model sees them."""
-
-    alignment: Literal["header", "rigid"] = "header"
-    missing_slices: StrictInt = Field(default=0, ge=0)
-
-
-def _keep_roles(written: object, info: ValidationInfo) -> object:
-    """Remember the roles even where an input is wrong, so that a wrong target is told in the same go."""
-    reading(info).roles = tuple(str(role) for role in written) if isinstance(written, Mapping) else ()
-    return written
-
-
-def _freeze(inputs: Mapping[str, InputSelection]) -> Mapping[str, InputSelection]:
-    return MappingProxyType(dict(inputs))
-
-
-def _dump(inputs: Mapping[str, InputSelection]) -> dict[str, object]:
-    return {role: selection.model_dump(mode="json") for role, selection in inputs.items()}
-
-
-class Consequence(Part):
-    """What a rule asks for when it fires."""
-
-    model: Slug
-    inputs: Annotated[
-        Mapping[Name, Annotated[InputSelection, SizeChecked]],
-        NotEmpty,
-        AfterValidator(_freeze),
-        BeforeValidator(_keep_roles),
-        PlainSerializer(_dump),
-    ]
-    """Role -> which series plays it; an earlier role chooses first."""
-    target: str
-    """The role on whose grid the output lies."""
-    destinations: tuple[Name, ...]
-    priority: StrictInt = Field(default=10, ge=1, le=10)
-    preparation: AllowedPreparation = AllowedPreparation()
-
-    @field_validator("target")
-    @classmethod
-    def _check_target(cls, target: str, info: ValidationInfo) -> str:
-        roles = reading(info).roles
-        if roles and target not in roles:
-            raise problem(f"'{target[:64]}' is no role of this rule; its roles are {', '.join(roles)}")
-        return target
-
-    @field_validator("destinations")
-    @classmethod
-    def _check_destinations(cls, destinations: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(destinations)) < len(destinations):
-            raise problem("names a destination twice")
-        return destinations
-
-    def action(self) -> Action:
-        """Give the action in the domain's words."""
-        return Action(
-            model=self.model,
-            target_role=self.target,
-            destinations=self.destinations,
-            priority=self.priority,
-            preparation=Preparation(
-                alignment=Alignment(self.preparation.alignment), missing_slices=self.preparation.missing_slices
-            ),
-        )
+Then = Annotated[
+    Annotated[Synthesis, Tag("<one>")] | Annotated[tuple[Step, ...], NotEmpty, Tag("<several>")],
+    Discriminator(
+        _form,
+        custom_error_type="rule",
+        custom_error_message="must be a mapping (key: value) for one synthesis, or a list of actions",
+    ),
+]
 
 
 class Rule(Part):
@@ -180,8 +35,17 @@ class Rule(Part):
     name: Slug
     description: Sentence
     enabled: StrictBool = True
-    when: Annotated[StudyGroup, SizeChecked]
-    then: Consequence
+    shadow: StrictBool = Field(default=False, exclude_if=unless(False))
+    """On trial: what it asks for is made and measured, and never sent; for other rules it has not fired."""
+    fallback: StrictBool = Field(default=False, exclude_if=unless(False))
+    """Has no conditions: it fires exactly when no other rule that is enabled, and not on trial, did."""
+    window: Window | None = Field(default=None, exclude_if=unless(None))
+    """Outside of it the rule does not fire."""
+    when: Annotated[StudyGroup | None, SizeChecked] = Field(
+        default=None, validate_default=True, exclude_if=unless(None)
+    )
+    """None for a fallback alone."""
+    then: Then
 
     @field_validator("name")
     @classmethod
@@ -192,7 +56,61 @@ class Rule(Part):
         names.add(name)
         return name
 
+    @field_validator("fallback")
+    @classmethod
+    def _check_fallback(cls, fallback: bool, info: ValidationInfo) -> bool:
+        if not (fallback and info.data.get("enabled") and info.data.get("shadow") is False):
+            return fallback
+        known = reading(info)
+        if known.fallback is not None:
+            raise problem(f"rule '{known.fallback}' is the fallback already; disable one, or give this one conditions")
+        known.fallback = info.data.get("name", "")
+        return fallback
 
-def _looked_for(fact: FactField) -> Operator:
-    listed = fact.type in (FactType.TEXT_LIST, FactType.NUMBER_LIST)
-    return Operator.CONTAINS if listed else Operator.EQUAL
+    @field_validator("window")
+    @classmethod
+    def _check_window(cls, window: Window | None, info: ValidationInfo) -> Window | None:
+        if window is not None and info.data.get("fallback"):
+            raise problem("a fallback has no window: it fires whenever no other rule did")
+        return window
+
+    @field_validator("when", mode="before")
+    @classmethod
+    def _check_when(cls, written: object, info: ValidationInfo) -> object:
+        if written is None and info.data.get("fallback") is False:
+            raise problem("is missing; a rule without conditions is a fallback (fallback: true)")
+        if written is not None and info.data.get("fallback"):
+            raise problem("a fallback has no conditions: it fires whenever no other rule did")
+        return written
+
+    @field_validator("then", mode="before")
+    @classmethod
+    def _list_action(cls, written: object) -> object:
+        """Take one action under its key for a list of one."""
+        is_step = isinstance(written, Mapping) and len(written) == 1 and not set(written) - set(Step.model_fields)
+        return (written,) if is_step else written
+
+    @field_validator("then")
+    @classmethod
+    def _check_then(cls, then: Synthesis | tuple[Step, ...]) -> Synthesis | tuple[Step, ...]:
+        if isinstance(then, Synthesis):
+            return then
+        asked = [one.asked for one in then]
+        models = [one.model for one in asked if isinstance(one, Synthesis)]
+        twice = next((model for model in models if models.count(model) > 1), None)
+        if twice is not None:
+            raise problem(f"asks for the model {twice} twice; write a second rule for it")
+        if len(asked) > 1 and any(isinstance(one, Ignoring) for one in asked):
+            raise problem("to ignore a study means to do nothing else; take the other actions away")
+        # One synthesis is the same rule in either form.
+        return asked[0] if len(asked) == 1 and isinstance(asked[0], Synthesis) else then
+
+    @property
+    def consequences(self) -> tuple[Consequence, ...]:
+        """All that the rule asks for, in its order."""
+        return (self.then,) if isinstance(self.then, Synthesis) else tuple(one.asked for one in self.then)
+
+    @property
+    def destinations(self) -> frozenset[str]:
+        """All destinations that the rule names."""
+        return frozenset(name for one in self.consequences for name in getattr(one, "destinations", ()))

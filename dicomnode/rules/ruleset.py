@@ -3,15 +3,28 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError, ValidationInfo, model_validator
 
 from dicomnode.domain.errors import InvalidRule
 from dicomnode.domain.facts import FactCatalogue
+from dicomnode.rules.actions import (
+    AllowedPreparation,
+    Holding,
+    Ignoring,
+    InputSelection,
+    Preference,
+    Routing,
+    Step,
+    Synthesis,
+)
+from dicomnode.rules.compiled import CompiledRules, compile_rules
 from dicomnode.rules.conditions import Match, Part, Quantifier, Reading, SeriesCondition, StudyGroup, reading
 from dicomnode.rules.problems import in_words
-from dicomnode.rules.rule import AllowedPreparation, Consequence, InputSelection, Preference, Rule
+from dicomnode.rules.rule import Rule
+from dicomnode.rules.window import Window
 from dicomnode.rules.yaml_document import read_yaml
 
 _VERSION_LENGTH = 16
@@ -28,7 +41,12 @@ class RuleSet(Part):
         reading(info)
         return written
 
-    @property
+    @cached_property
+    def compiled(self) -> CompiledRules:
+        """The enabled rules in the form that decides fast."""
+        return compile_rules(self.rules)
+
+    @cached_property
     def version(self) -> str:
         """Name this content: the first 16 hex digits of SHA-256 over the canonical JSON of the document.
 
@@ -36,7 +54,10 @@ class RuleSet(Part):
         """
         document = self.model_dump(mode="json")
         for rule in document["rules"]:
-            rule["then"]["inputs"] = list(rule["then"]["inputs"].items())
+            then = rule["then"]
+            for asked in [then] if isinstance(then, dict) else [step.get("synthesise", {}) for step in then]:
+                if "inputs" in asked:
+                    asked["inputs"] = list(asked["inputs"].items())
         canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:_VERSION_LENGTH]
 
@@ -62,7 +83,8 @@ def read_rule_set(path: Path, catalogue: FactCatalogue) -> RuleSet:
 def _keys() -> Iterator[str]:
     """List every key a rule set may have, for telling a typo from a key in the wrong place."""
     parts: tuple[type[BaseModel], ...] = (
-        *(RuleSet, Rule, Consequence, InputSelection, Preference, AllowedPreparation),
+        *(RuleSet, Rule, Window, Step, Synthesis, InputSelection, Preference, AllowedPreparation),
+        *(Routing, Holding, Ignoring),
         *(StudyGroup, SeriesCondition, Quantifier, Match),
     )
     for part in parts:

@@ -9,10 +9,15 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from dicomnode.domain.account import Permission
 from dicomnode.domain.errors import DicomnodeError
 from dicomnode.domain.uids import AETitle
 from dicomnode.journey.peers import PeerBook
+from dicomnode.journey.rule_book import RuleBook
+from dicomnode.web.access import needs
 from dicomnode.web.peer_documents import EchoDocument, KnownPeer, PeerDocument, Problem, RefusalDocument
+from dicomnode.web.rules_api import RulesApi
+from dicomnode.web.study_api import StudyApi, StudyOperator
 
 _PROBLEM_TYPE = "application/problem+json"
 _PROBLEMS: dict[int | str, dict[str, object]] = {
@@ -32,12 +37,22 @@ class PeerApi:
         """Make the routes; a title may have any printable character in it."""
         router = APIRouter(tags=["peers"])
         one = "/peers/{ae_title:path}"
-        router.add_api_route("/peers", self.list_peers, methods=["GET"])
-        router.add_api_route("/refusals", self.list_refusals, methods=["GET"])
-        router.add_api_route(f"{one}/echo", self.echo_peer, methods=["POST"], responses=_only(404, 409, 422))
-        router.add_api_route(one, self.read_peer, methods=["GET"], responses=_only(404, 422))
-        router.add_api_route(one, self.put_peer, methods=["PUT"], responses={201: {"model": KnownPeer}, **_only(422)})
-        router.add_api_route(one, self.remove_peer, methods=["DELETE"], status_code=204, responses=_only(404, 422))
+        sees, edits = [needs(Permission.SEE_SYSTEM)], [needs(Permission.EDIT_PEERS)]
+        router.add_api_route("/peers", self.list_peers, methods=["GET"], dependencies=sees)
+        router.add_api_route("/refusals", self.list_refusals, methods=["GET"], dependencies=sees)
+        router.add_api_route(
+            f"{one}/echo",
+            self.echo_peer,
+            methods=["POST"],
+            dependencies=[needs(Permission.OPERATE)],
+            responses=_only(404, 409, 422),
+        )
+        router.add_api_route(one, self.read_peer, methods=["GET"], dependencies=sees, responses=_only(404, 422))
+        made: dict[int | str, dict[str, object]] = {201: {"model": KnownPeer}, **_only(422)}
+        router.add_api_route(one, self.put_peer, methods=["PUT"], dependencies=edits, responses=made)
+        router.add_api_route(
+            one, self.remove_peer, methods=["DELETE"], dependencies=edits, status_code=204, responses=_only(404, 422)
+        )
         return router
 
     def list_peers(self) -> Sequence[KnownPeer]:
@@ -68,16 +83,32 @@ class PeerApi:
         return [RefusalDocument.of(record) for record in self._book.refusals(limit)]
 
 
-def create_api(book: PeerBook, version: str) -> FastAPI:
+def create_api(
+    book: PeerBook,
+    version: str,
+    rules: RuleBook | None = None,
+    operator: StudyOperator | None = None,
+    further: Sequence[APIRouter] = (),
+) -> FastAPI:
     """Make the application below /api; it describes itself at /api/openapi.json."""
     api = FastAPI(
         title="dicomnode",
         version=version,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
     api.include_router(PeerApi(book).router())
+    if rules is not None:
+        api.include_router(RulesApi(rules).router())
+    if operator is not None:
+        api.include_router(StudyApi(operator).router())
+    for router in further:
+        api.include_router(router)
+    api.add_api_route(
+        "/openapi.json", api.openapi, include_in_schema=False, dependencies=[needs(Permission.SEE_SYSTEM)]
+    )
     api.add_exception_handler(DicomnodeError, _refused)
     api.add_exception_handler(RequestValidationError, _malformed)
     api.add_exception_handler(HTTPException, _not_offered)

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from dicomnode.domain.account import Permission
 from dicomnode.domain.errors import InvalidValue, NotInLedger
 from dicomnode.domain.uids import SeriesInstanceUID, StudyInstanceUID
 from dicomnode.ledger.studies import DerivationRecord, SeriesSummary, find_study, list_derivations, list_series
+from dicomnode.web.access import needs
 from dicomnode.web.marks import Mark, mark_of
 from dicomnode.web.rendering import Renderer
 from dicomnode.web.site import Site
@@ -40,11 +43,11 @@ class ComparePage:
 
     def router(self) -> APIRouter:
         """Make the route."""
-        router = APIRouter()
+        router = APIRouter(dependencies=[needs(Permission.SEE_STUDIES)])
         router.add_api_route("/studies/{study}/compare", self.compare, methods=["GET"])
         return router
 
-    def compare(self, study: str, series: list[str] = Query(default=[])) -> Response:  # noqa: B008  FastAPI's form
+    def compare(self, request: Request, study: str, series: Annotated[Sequence[str], Query()] = ()) -> Response:
         """Show the series asked for, or the newest derived one beside its target.
 
         Raises InvalidValue for too many series, NotInLedger for one that is not of this study.
@@ -57,8 +60,15 @@ class ComparePage:
         if len(chosen) > _MOST_PANES:
             raise InvalidValue(f"at most {_MOST_PANES} series can be compared at a time")
         panes = self._panes(uid, chosen, held, _target(chosen, derivations))
-        return self._renderer.page(
-            "compare.html", here="studies", study=summary, panes=panes, held=held, chosen=chosen, label_of=label_of
+        return self._renderer.show(
+            request,
+            "compare.html",
+            here="studies",
+            study=summary,
+            panes=panes,
+            held=held,
+            chosen=chosen,
+            label_of=label_of,
         )
 
     def _panes(

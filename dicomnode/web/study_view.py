@@ -1,13 +1,15 @@
 """All that the page of one study shows, read at one moment."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dicomnode.domain.archive import Archive, DicomJson, Query
 from dicomnode.domain.derivation import DerivationState
 from dicomnode.domain.errors import error_named
 from dicomnode.domain.study import Origin, StudyRevision
 from dicomnode.domain.uids import SeriesInstanceUID, StudyInstanceUID
+from dicomnode.ledger.deliveries import routings
+from dicomnode.ledger.failures import RefusedDelivery, refused_deliveries
 from dicomnode.ledger.studies import (
     DecisionRecord,
     DerivationRecord,
@@ -53,11 +55,18 @@ class StudyView:
     derivations: tuple[DerivationRecord, ...]
     revisions: tuple[StudyRevision, ...]
     events: tuple[Event, ...]
+    refused: tuple[RefusedDelivery, ...] = ()
+    routings: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    """What was sent on as it was received: key -> destination -> state -> instances."""
 
     def series_label(self, uid: str) -> str:
         """Name a series by its number and description."""
         found = next((node.summary for node in self.nodes() if node.summary.series_instance_uid == uid), None)
         return uid if found is None else label_of(found)
+
+    def refused_at(self, key: str, destination: str) -> tuple[RefusedDelivery, ...]:
+        """Say what a destination said of the instances of a derivation that it refused."""
+        return tuple(one for one in self.refused if (one.derivation_key, one.destination) == (key, destination))
 
     def nodes(self) -> Iterator[SeriesNode]:
         """Walk through all series of the tree."""
@@ -98,6 +107,7 @@ def read_study(ledger: Ledger, archive: Archive, uid: StudyInstanceUID) -> Study
     with ledger.transaction() as tx:
         summary, series, derivations = find_study(tx, uid), list_series(tx, uid), list_derivations(tx, uid)
         decisions, revisions, events = list_decisions(tx, uid), list_revisions(tx, uid), timeline(tx, uid)
+        refused, routed = refused_deliveries(tx, uid), routings(tx, uid)
     headers = {
         header[_SERIES_UID]["Value"][0]: header for header in archive.search_series(Query(limit=_MOST_SERIES), uid)
     }
@@ -108,6 +118,8 @@ def read_study(ledger: Ledger, archive: Archive, uid: StudyInstanceUID) -> Study
         derivations=derivations,
         revisions=revisions,
         events=events,
+        refused=refused,
+        routings=routed,
     )
 
 

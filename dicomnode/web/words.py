@@ -1,4 +1,4 @@
-"""How times, ages and states are written on the pages."""
+"""How times, ages, sizes and states are written on the pages."""
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -6,6 +6,7 @@ from enum import StrEnum
 from markupsafe import Markup
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+_SIZES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 _DATE_LENGTH = 8
 
 
@@ -19,15 +20,25 @@ class Tone(StrEnum):
     QUIET = "quiet"
 
 
+_WORDS = {
+    "queued": "waiting",
+    "stored": "sent",
+}
+"""Words of the ledger that a page writes otherwise: `sent` means that the destination answered with success."""
+
 _TONES = {
     "ok": Tone.GOOD,
     "done": Tone.GOOD,
     "derived": Tone.GOOD,
-    "stored": Tone.GOOD,
+    "sent": Tone.GOOD,
     "verified": Tone.GOOD,
+    "committed": Tone.GOOD,
+    "in force": Tone.GOOD,
     "running": Tone.BUSY,
+    "receiving": Tone.BUSY,
     "waiting": Tone.WAIT,
-    "queued": Tone.WAIT,
+    "held": Tone.WAIT,
+    "paused": Tone.WAIT,
     "conflict": Tone.WAIT,
     "low": Tone.WAIT,
     "expires soon": Tone.WAIT,
@@ -42,9 +53,14 @@ _TONES = {
 }
 
 
+def word_for(state: str) -> str:
+    """Give the word that a page shows for a state of the ledger."""
+    return _WORDS.get(state, state)
+
+
 def tone_of(state: str) -> Tone:
     """Choose the colour of a state word; one that is not known is not coloured."""
-    return _TONES.get(state, Tone.QUIET)
+    return _TONES.get(word_for(state), Tone.QUIET)
 
 
 def age(at: datetime, now: datetime) -> str:
@@ -54,9 +70,9 @@ def age(at: datetime, now: datetime) -> str:
 
 def span(seconds: float) -> str:
     """Write a duration in its largest whole unit."""
-    for size, unit in _UNITS:
-        if seconds >= size:
-            return f"{seconds // size:.0f} {unit}"
+    for seconds_each, unit in _UNITS:
+        if seconds >= seconds_each:
+            return f"{seconds // seconds_each:.0f} {unit}"
     return f"{seconds:.0f} s"
 
 
@@ -108,3 +124,11 @@ def sentence(text: str) -> Markup:
 def plural(count: int, one: str, many: str = "") -> str:
     """Write a number with its noun."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def size(count: float) -> str:
+    """Write a number of bytes in its largest unit."""
+    for step, unit in _SIZES:
+        if count >= step:
+            return f"{count / step:.1f} {unit}"
+    return f"{count:.0f} B"

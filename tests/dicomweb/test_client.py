@@ -44,6 +44,27 @@ def test_a_series_that_is_not_there_has_no_instances(client: DicomwebClient) -> 
     assert client.search_instances(STUDY, "1.2.3") == ()
 
 
+def test_the_instances_of_a_study_are_counted(client: DicomwebClient) -> None:
+    assert client.count_instances(STUDY) == 5
+    assert client.count_instances("1.2.3") == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [{"0020000D": {"vr": "UI", "Value": [STUDY]}}],
+        [{"00201208": {"vr": "IS"}}],
+        [{"00201208": {"vr": "IS", "Value": ["many"]}}],
+        [{"00201208": {"vr": "IS", "Value": [5]}}] * 2,
+        {"studies": []},
+    ],
+)
+def test_a_server_that_does_not_say_how_many_it_has_is_no_witness(answer: object) -> None:
+    app = answering(lambda _request: JSONResponse(answer))
+    with served(app) as address, client_of(address) as client, pytest.raises(DestinationRefused):
+        client.count_instances(STUDY)
+
+
 def test_a_series_is_read_back_byte_by_byte(client: DicomwebClient) -> None:
     assert client.retrieve_series(STUDY, SERIES) == [encode(dataset) for dataset in a_series(slices=5)]
 

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from dicomnode.domain.derivation import ModelIdentity
+from dicomnode.domain.derivation import LabelLanguage, ModelIdentity
 from dicomnode.domain.errors import OutputRefused
 from dicomnode.domain.model_card import InputRole, ModelCard, OutputDeclaration
 from dicomnode.domain.volume import Volume
@@ -225,3 +225,22 @@ def test_the_gate_stops_each_defect(
     damage(derived[2])
     with pytest.raises(OutputRefused, match=complaint):
         pass_gate(derived, _files(derived, tmp_path / "out"), sources[1], CARD)
+
+
+@pytest.mark.parametrize(
+    ("language", "description", "warning"),
+    [
+        ("en", "SYNTH FLAIR from T1+T2 (AI, RESEARCH)", "AI-SYNTHESIZED - NOT ACQUIRED. "),
+        ("de", "SYNTH FLAIR aus T1+T2 (KI, RESEARCH)", "KI-SYNTHETISIERT - NICHT AUFGENOMMEN. "),
+        ("fr", "SYNTH FLAIR depuis T1+T2 (IA, RESEARCH)", "SYNTHESE PAR IA - NON ACQUIS. "),
+    ],
+)
+def test_the_label_speaks_the_language_of_the_rule_and_passes_the_gate_in_each(
+    sources: tuple[SourceSeries, SourceSeries], tmp_path: Path, language: str, description: str, warning: str
+) -> None:
+    labels = _labels(language=LabelLanguage(language))
+    assert labels.series_description == description
+    assert warning in labels.image_comments
+    assert f"{description}{labels.image_comments}".isascii()
+    derived = _derive(sources, labels)
+    assert pass_gate(derived, _files(derived, tmp_path / "out"), sources[1], CARD)["labels"].startswith("complete on")

@@ -3,6 +3,7 @@ from pydicom.datadict import dictionary_VR
 
 from dicomnode.domain.facts import FactType
 from dicomnode.imaging.contrast_agent import ContrastEnhanced
+from dicomnode.imaging.derived_facts import DERIVED_OF_STUDY
 from dicomnode.imaging.fact_catalogue import fact_catalogue
 from dicomnode.imaging.orientation import Orientation
 from dicomnode.imaging.weighting import Weighting
@@ -58,7 +59,7 @@ def test_only_patient_and_study_are_facts_of_a_study() -> None:
     assert {"PatientID", "PatientAge", "StudyDescription", "AccessionNumber"} <= study.keys()
     assert study.keys().isdisjoint(("Modality", "SeriesDescription", "EchoTime", "Weighting"))
     assert (study["NumberOfSeries"].type, study["Modalities"].type) == (FactType.NUMBER, FactType.TEXT_LIST)
-    derived = {"NumberOfSeries", "Modalities"}
+    derived = {field.name for field in DERIVED_OF_STUDY}
     assert all(dictionary_VR(keyword) for keyword in study.keys() - derived)
     assert all(study[keyword] == fact_catalogue().series[keyword] for keyword in study.keys() - derived)
 

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.dsutils import encode
 
 from dicomnode.domain.association import Association, OfferedInstance
+from dicomnode.domain.completion import CompletionPolicies, CompletionPolicy
 from dicomnode.domain.derivation import Derivation
 from dicomnode.domain.ports import Clock, InstanceSink
 from dicomnode.domain.study import StoredInstance, StudyRevision
@@ -25,6 +26,7 @@ from dicomnode.imaging.fact_catalogue import fact_catalogue
 from dicomnode.journey.complete import Completion
 from dicomnode.journey.decide import Deciding
 from dicomnode.journey.derive import Deriving, SynthesisPlace
+from dicomnode.journey.index import HeaderIndex
 from dicomnode.journey.operator import Operator
 from dicomnode.journey.receive import Receiving
 from dicomnode.ledger.derivations import find_derivation, request_derivation
@@ -52,6 +54,7 @@ sqlite_only = pytest.mark.parametrize("database_url", [SQLITE], indirect=True)
 SENDER = Association(calling_ae=AETitle("SCANNER"), called_ae=AETitle("DICOMNODE"), peer_address="10.1.2.3")
 STUDY = StudyInstanceUID(uid("study"))
 QUIET = timedelta(seconds=10)
+POLICIES = CompletionPolicies(default=CompletionPolicy(study_quiet=QUIET))
 PLACE = SynthesisPlace(device="cpu", timeout_seconds=60, node_version="0.1.0")
 
 
@@ -72,12 +75,13 @@ class Bench:
     def operator(self) -> Operator:
         return Operator(self.ledger, self.queues, self.clock)
 
-    def completion(self, clock: Clock | None = None) -> Completion:
-        return Completion(self.ledger, self.queues, clock or self.clock, QUIET)
+    def completion(self, clock: Clock | None = None, policies: CompletionPolicies | None = None) -> Completion:
+        index = HeaderIndex(self.ledger, self.spool)
+        return Completion(self.ledger, self.queues, clock or self.clock, policies or POLICIES, index)
 
     def deciding(self, rules: str = COPY_RULE, registry: Registry | None = None) -> Deciding:
         found = registry or Registry.discover()
-        return Deciding(self.ledger, self.spool, self.queues, self.clock, rule_set(rules), found)
+        return Deciding(self.ledger, self.spool, self.queues, self.clock, lambda: rule_set(rules), found)
 
     def deriving(self, children: Children) -> Deriving:
         return Deriving(self.ledger, self.spool, self.queues, self.clock, children, PLACE)

@@ -253,7 +253,7 @@ def test_a_ledger_that_cannot_be_opened_is_waited_for(
     tmp_path: Path, spool: Spool, bench: Bench, clock: FakeClock
 ) -> None:
     away = Ledger(f"sqlite:///{tmp_path / 'gone' / 'node.db'}")
-    deciding = Deciding(away, spool, bench.queues, clock, rule_set(COPY_RULE), Registry.discover())
+    deciding = Deciding(away, spool, bench.queues, clock, lambda: rule_set(COPY_RULE), Registry.discover())
     assert isinstance(deciding(STUDY, 1, attempt=1), RetryLater)
     away.close()
 
@@ -261,8 +261,8 @@ def test_a_ledger_that_cannot_be_opened_is_waited_for(
 @sqlite_only
 def test_a_study_that_cannot_be_read_waits_for_a_person_who_is_told(bench: Bench) -> None:
     bench.receive(t2())
-    bench.complete()
     bench.spool.locate(bench.instances()[0].path).unlink()
+    bench.complete()
     answer = bench.deciding()(STUDY, 1, attempt=1)
     assert isinstance(answer, NeedsOperator)
     assert answer.help == MalformedInstance.help

@@ -138,8 +138,8 @@ def test_what_cannot_be_read_is_noted_once_and_read_when_it_is_back(bench: Bench
 
 def test_a_rule_that_would_be_blind_is_told_in_the_timeline(bench: Bench) -> None:
     bench.receive(t2())
-    bench.complete()
     lose_files(bench, bench.instances()[0])
+    bench.complete()
     indexing(bench).sweep()
     answer = bench.deciding()(STUDY, 1, attempt=1)
     assert isinstance(answer, NeedsOperator)

@@ -153,3 +153,16 @@ def test_a_parked_decision_is_told_in_its_study(bench: Bench) -> None:
     (event,) = bench.events("decide")
     assert (event.state, event.detail) == ("needs operator", {"job": f"study:{STUDY}:1:1"})
     assert bench.derivations() == ()
+
+
+def test_the_timeline_keeps_who_asked(bench: Bench, derivation: Derivation) -> None:
+    _end(bench, derivation, DerivationState.FAILED)
+    bench.operator.retry(derivation.key, "olga")
+    (event,) = bench.events("derive")
+    assert event.detail == {"derivation": derivation.key, "by": "olga"}
+
+
+def test_the_timeline_keeps_who_sent_again(bench: Bench, derived: Derivation) -> None:
+    bench.operator.resend(derived.key, "pacs", "olga")
+    (event,) = [event for event in bench.events("deliver") if event.state == "waiting"]
+    assert event.detail == {"derivation": derived.key, "destination": "pacs", "by": "olga"}

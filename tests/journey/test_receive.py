@@ -25,7 +25,7 @@ from dicomnode.domain.study import Origin
 from dicomnode.domain.uids import AETitle, SOPClassUID, SOPInstanceUID
 from dicomnode.imaging.headers import encode_file_meta
 from dicomnode.journey.receive import Receiving
-from dicomnode.ledger.revisions import quiet_studies
+from dicomnode.ledger.completion import studies_with_news
 from dicomnode.ledger.studies import find_instance, find_study
 from dicomnode.ledger.tables import InstanceRow, QuarantineRow
 from dicomnode.ledger.transaction import Ledger
@@ -33,7 +33,7 @@ from dicomnode.spool.digest import Digest
 from dicomnode.spool.store import Spool
 from tests.builders import PATIENT_NAME, a_series, uid, with_file_meta
 from tests.conftest import FakeClock
-from tests.journey.bench import QUIET, STUDY, Bench, data_set, offered, sqlite_only, without_table
+from tests.journey.bench import STUDY, Bench, data_set, offered, sqlite_only, without_table
 from tests.postgresql import PostgresqlServer
 from tests.web.holdings import Holdings, a_synthetic_series
 
@@ -257,7 +257,7 @@ def test_an_own_output_that_comes_back_reencoded_is_kept_and_is_no_news(bench: B
     assert {one.origin for one in bench.instances(uid("study", "derived"))} == {Origin.DERIVED}
     with bench.ledger.transaction() as tx:
         assert find_study(tx, STUDY).instances == 3
-        assert quiet_studies(tx, bench.clock.now() + QUIET, QUIET) == ()
+        assert studies_with_news(tx) == ()
 
 
 @pytest.fixture(params=["a folder that is gone", "a read-only file", "no such database", "a standby server"])

@@ -39,6 +39,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 KEEP_DAYS = 30
 DESTINATIONS = ("archive", "pacs")
 MADE = (DerivationState.DERIVED, DerivationState.SUPERSEDED)
+_UNFINISHED = (DerivationState.WAITING, DerivationState.RUNNING, DerivationState.FAILED, DerivationState.HELD)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Work:
     deliveries: dict[str, tuple[DeliveryState, DeliveryState]]
 
     def is_done_with(self, asked: frozenset[str]) -> bool:
-        if self.state in (DerivationState.WAITING, DerivationState.RUNNING, DerivationState.FAILED):
+        if self.state in _UNFINISHED:
             return False
         return all(
             one is DeliveryState.VERIFIED or (one is DeliveryState.STORED and destination not in asked)

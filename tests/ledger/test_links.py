@@ -4,18 +4,33 @@ from datetime import timedelta
 
 import pytest
 
+from dicomnode.domain.commitment import CommitmentRequest, InstanceReference, TransactionUID
 from dicomnode.domain.derivation import DerivationState
 from dicomnode.domain.errors import ModelFailed
 from dicomnode.domain.uids import SOPInstanceUID
 from dicomnode.engine.leases import end_lease, renew_lease
+from dicomnode.ledger.commitments import end_commitment, record_commitment
 from dicomnode.ledger.deliveries import queue_delivery, record_outcomes
 from dicomnode.ledger.derivations import end_derivation, finish_derivation, request_derivation, start_derivation
+from dicomnode.ledger.destinations import Pause, pause_destination
 from dicomnode.ledger.links import LinkState, link_states
 from dicomnode.ledger.reception import record_quarantined, record_received
 from dicomnode.ledger.refusals import record_refusals
 from dicomnode.ledger.revisions import begin_revision
 from dicomnode.ledger.transaction import Ledger
-from tests.ledger.values import NOW, REPORT, SENDER, STUDY, a_derivation, a_refusal, derived, later, outcomes, received
+from tests.ledger.values import (
+    MR_IMAGE_STORAGE,
+    NOW,
+    REPORT,
+    SENDER,
+    STUDY,
+    a_derivation,
+    a_refusal,
+    derived,
+    later,
+    outcomes,
+    received,
+)
 
 LEASE = timedelta(seconds=30)
 
@@ -114,3 +129,29 @@ def test_a_worker_is_alive_as_long_as_its_lease_runs(ledger: Ledger) -> None:
         end_lease(tx, "one")
         end_lease(tx, "two")
     assert _links(ledger, at=100)["workers"].state == "down"
+
+
+def test_reports_of_commitment_that_are_owed_have_a_line(ledger: Ledger) -> None:
+    assert "commit" not in _links(ledger), "nobody ever asked for one"
+    request = CommitmentRequest(
+        transaction_uid=TransactionUID("1.2.9"),
+        association=SENDER,
+        references=(InstanceReference(sop_class_uid=MR_IMAGE_STORAGE, sop_instance_uid=SOPInstanceUID("1.2.3")),),
+    )
+    with ledger.transaction() as tx:
+        record_commitment(tx, request, later(5))
+    link = _links(ledger)["commit"]
+    assert (link.state, link.waiting, link.oldest_waiting_at, link.last_success_at) == ("waiting", 1, later(5), None)
+    with ledger.transaction() as tx:
+        end_commitment(tx, request.transaction_uid, (), later(9))
+    link = _links(ledger)["commit"]
+    assert (link.state, link.waiting, link.last_success_at) == ("ok", 0, later(9))
+
+
+def test_a_paused_destination_has_a_line_that_says_who_and_why(ledger: Ledger) -> None:
+    with ledger.transaction() as tx:
+        pause_destination(tx, "pacs", Pause(at=NOW, by="olga", reason="it is moved"))
+        links = {link.name: link for link in link_states(tx, NOW, LEASE, ("pacs", "archive"))}
+    assert links["deliver to archive"].state == "ok"
+    assert links["deliver to pacs"].state == "paused"
+    assert links["deliver to pacs"].note.endswith("paused by olga: it is moved")

@@ -10,8 +10,9 @@ from dicomnode.domain.errors import NotInLedger
 from dicomnode.domain.rule import Action, Decision, Explanation, RoleBinding
 from dicomnode.domain.study import StudyRevision
 from dicomnode.domain.uids import StudyInstanceUID
+from dicomnode.ledger.completion import studies_with_news
 from dicomnode.ledger.reception import record_received
-from dicomnode.ledger.revisions import begin_revision, keep_rule_set, quiet_studies, record_decision
+from dicomnode.ledger.revisions import begin_revision, keep_rule_set, record_decision
 from dicomnode.ledger.studies import find_study, list_decisions, list_revisions
 from dicomnode.ledger.tables import RuleSetRow
 from dicomnode.ledger.transaction import Ledger
@@ -32,30 +33,24 @@ def _begin(ledger: Ledger, at: float = 60) -> StudyRevision | None:
         return begin_revision(tx, STUDY, ("nothing received for 30 s",), later(at))
 
 
-def _quiet(ledger: Ledger, at: float) -> set[StudyInstanceUID]:
+def _with_news(ledger: Ledger) -> set[StudyInstanceUID]:
     with ledger.transaction() as tx:
-        return set(quiet_studies(tx, later(at), QUIET))
+        return {one.study_instance_uid for one in studies_with_news(tx)}
 
 
-def test_a_study_is_quiet_when_nothing_came_for_the_quiet_time(ledger: Ledger) -> None:
-    _receive(ledger, 1, at=0)
-    _receive(ledger, 1, at=10, study=OTHER_STUDY)
-
-    assert _quiet(ledger, 29.9) == set()
-    assert _quiet(ledger, 30) == {STUDY}
-    assert _quiet(ledger, 40) == {STUDY, OTHER_STUDY}
-
-
-def test_a_closed_study_is_not_quiet_until_it_has_news(ledger: Ledger) -> None:
+def test_a_closed_study_has_no_news_until_it_receives_something_new(ledger: Ledger) -> None:
+    assert _with_news(ledger) == set()
     _receive(ledger, 1, 2)
+    _receive(ledger, 1, study=OTHER_STUDY)
+    assert _with_news(ledger) == {STUDY, OTHER_STUDY}
     _begin(ledger)
-    assert _quiet(ledger, 1000) == set()
+    assert _with_news(ledger) == {OTHER_STUDY}
 
     _receive(ledger, 2, at=1000)
-    assert _quiet(ledger, 2000) == set()
+    assert _with_news(ledger) == {OTHER_STUDY}
 
     _receive(ledger, 3, at=2000)
-    assert _quiet(ledger, 2030) == {STUDY}
+    assert _with_news(ledger) == {STUDY, OTHER_STUDY}
 
 
 def test_a_revision_counts_what_it_saw_and_why(ledger: Ledger) -> None:
@@ -120,7 +115,7 @@ def test_an_instance_that_comes_while_a_revision_begins_is_news_for_the_next(led
     assert revision is not None
     with ledger.transaction() as tx:
         assert find_study(tx, STUDY).is_complete == (revision.instances == 2)
-    assert (STUDY in _quiet(ledger, 1000)) == (revision.instances == 1)
+    assert (STUDY in _with_news(ledger)) == (revision.instances == 1)
 
 
 def test_an_unknown_study_cannot_begin_a_revision(ledger: Ledger) -> None:
@@ -142,7 +137,7 @@ DECISION = Decision(
     rule_set_version="v1",
     fired=True,
     explanation=Explanation(holds=True, text="all of", children=(Explanation(holds=True, text="Modality is MR"),)),
-    action=Action(model="mr-flair", target_role="t1", destinations=("pacs",)),
+    actions=(Action(model="mr-flair", target_role="t1", destinations=("pacs",)),),
     bindings=(RoleBinding(role="t1", series_instance_uid=SERIES, why="the only T1-weighted series"),),
     excluded=("9 SYNTH FLAIR: made by this node",),
 )

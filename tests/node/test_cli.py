@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 from rich.console import Console
 
-from dicomnode.node import cli
+from dicomnode.node import cli, rules_commands
 from tests.builders import T1, T2, a_series, write_series
 from tests.nodes import BRAIN
 
@@ -27,9 +27,11 @@ class Told:
 def _run(folder: Path, *words: str) -> Told:
     """Run a command as `dicomnode` would, in a folder; only the process is not its own, which would take seconds."""
     screen = StringIO()
+    console = Console(file=screen, width=200)
     with (
         contextlib.chdir(folder),
-        patch.object(cli, "_console", Console(file=screen, width=200)),
+        patch.object(cli, "_console", console),
+        patch.object(rules_commands, "_console", console),
         patch.object(sys, "argv", ["dicomnode", *words]),
         contextlib.redirect_stdout(screen),
     ):
@@ -55,8 +57,8 @@ def test_the_command_is_installed() -> None:
 def test_help_names_every_command(tmp_path: Path) -> None:
     told = _run(tmp_path, "--help")
     assert told.returncode == 0
-    commands = "serve demo send studies study rules model reconcile quarantine doctor peer refusals retention"
-    for command in commands.split():
+    commands = "serve demo send studies study complete rules model reconcile quarantine doctor peer refusals"
+    for command in (*commands.split(), "retention", "account"):
         assert command in told.stdout
     assert "not a medical device" in told.stdout
 

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from dicomnode.domain.door import UnknownPeers
 from dicomnode.domain.errors import InvalidSettings
 from dicomnode.domain.tls import CallingTls, ClientCertificate, KeyPair, ListeningTls
-from dicomnode.node.settings import ListenerSettings, Role, as_environment, read_settings
+from dicomnode.node.settings import DestinationSettings, ListenerSettings, Role, as_environment, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,38 @@ def test_a_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: py
     assert settings.quiet_seconds == 5
     assert settings.unknown_peers is UnknownPeers.ADMIT
     assert settings.destinations[0].name == "archive"
+
+
+def test_how_long_studies_are_waited_for_is_set_for_all_and_for_single_senders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "site.toml"
+    file.write_text(
+        "quiet_seconds = 30\n[completion]\nmissing_seconds = 300\narchive = 'pacs'\n"
+        "[completion_by_ae.MR1]\nstudy_quiet_seconds = 120\nafter_release_seconds = 20\n"
+        "[completion_by_ae.STOW-RS]\nmissing_seconds = 60\n"
+    )
+    policies = read_settings(file).completion_policies
+    everyone, scanner, web = policies.default, policies.of(["MR1"]), policies.of(["STOW-RS"])
+    waits = [(one.study_quiet, one.after_release, one.missing, one.archive) for one in (everyone, scanner, web)]
+    second = timedelta(seconds=1)
+    assert waits == [
+        (30 * second, 5 * second, 300 * second, "pacs"),
+        (120 * second, 20 * second, 300 * second, "pacs"),
+        (30 * second, 5 * second, 60 * second, "pacs"),
+    ]
+    for name, value in as_environment(read_settings(file)).items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().completion_policies == policies
+
+
+def test_only_a_destination_can_be_asked_how_much_it_has() -> None:
+    archive = DestinationSettings(name="archive", ae_title="PACS", host="10.1.0.2", port=104)
+    assert read_settings(destinations=(archive,), completion={"archive": "archive"}).completion.archive == "archive"
+    with pytest.raises(InvalidSettings, match="names no destination"):
+        read_settings(destinations=(archive,), completion={"archive": "nowhere"})
+    with pytest.raises(InvalidSettings, match="names no destination"):
+        read_settings(destinations=(archive,), completion_by_ae={"MR1": {"archive": "nowhere"}})
 
 
 @pytest.mark.parametrize(

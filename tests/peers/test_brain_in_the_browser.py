@@ -77,14 +77,16 @@ def test_fluid_is_bright_in_the_t2_and_dark_in_the_synthetic_flair(page: Page) -
 
 def test_the_study_page_tells_the_story(page: Page, tmp_path: Path) -> None:
     page.goto(f"/studies/{BRAIN_STUDY}")
-    for words in ("Complete with 230 instances", "fired: synthesise with mr-flair", "Stored at pacs"):
+    for words in ("Begun with 230 instances", "fired: synthesise with mr-flair", "Stored at pacs"):
         expect(page.locator("body")).to_contain_text(words)
     expect(page.get_by_text("AI SYNTHETIC").first).to_be_visible()
     _keep(page, "study.png", tmp_path)
 
 
 def test_the_first_page_shows_every_link(page: Page, tmp_path: Path) -> None:
-    page.goto("/")
+    with page.expect_response(lambda response: response.url.endswith("/events")) as stream:
+        page.goto("/")
+    assert stream.value.status == 200, "changes are told, not asked for"
     for words in ("Receive", "Complete", "Synthesise", "Deliver to pacs", "Workers"):
         expect(page.locator("main")).to_contain_text(words)
     _keep(page, "now.png", tmp_path)

@@ -1,7 +1,7 @@
 """Facts for the rules' tests: a small catalogue with every type, and studies put together by hand."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from dicomnode.domain.facts import FactCatalogue, FactField, FactType
@@ -14,6 +14,8 @@ WEIGHTINGS = (
     *("FIELDMAP", "LOCALIZER", "OTHER", "UNKNOWN"),
 )
 TODAY = date(2026, 3, 1)
+NOW = datetime(2026, 3, 1, 10, 30)
+"""A Sunday morning, in the site's own time."""
 
 
 def _facts(*facts: tuple[str, FactType] | tuple[str, FactType, tuple[str, ...]]) -> Mapping[str, FactField]:
@@ -38,6 +40,7 @@ CATALOGUE = FactCatalogue(
     ),
     series=_facts(
         ("AcquisitionDate", FactType.DATE),
+        ("AcquisitionTime", FactType.TEXT),
         ("BodyPartExamined", FactType.CODE),
         ("ContrastEnhanced", FactType.CODE, ("YES", "NO", "UNKNOWN")),
         ("EchoTime", FactType.NUMBER),

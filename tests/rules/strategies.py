@@ -3,6 +3,7 @@
 from datetime import date
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from dicomnode.domain.facts import FactField, FactType
@@ -10,6 +11,9 @@ from dicomnode.domain.study import SeriesFacts, StudyFacts
 from dicomnode.domain.uids import SeriesInstanceUID, StudyInstanceUID
 from dicomnode.rules.operators import Operator, operators_of
 from tests.rules.catalogue import CATALOGUE
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For whole rule sets: making and reading one takes its time on a busy machine, and says nothing of the rules."""
 
 # Few different values, so that conditions and facts meet; a few hard ones, so that they also miss.
 _TEXTS = st.sampled_from(["T1", "t1", "T2", "MR", "ORIGINAL", "straße", "STRASSE", "a b", "{0}", "x\ny"]) | st.text(
@@ -76,38 +80,114 @@ _PREFERENCES = st.sampled_from(
         {"field": "AcquisitionDate", "order": "lowest"},
     ]
 )
-_INPUTS = st.dictionaries(
-    st.sampled_from(["t1", "t2", "pd"]),
-    st.builds(
-        lambda tree, prefer: {**tree, "prefer": prefer},
-        SERIES_TREES,
-        st.lists(_PREFERENCES, max_size=2),
-    ),
-    min_size=1,
+_SELECTIONS = st.builds(
+    lambda tree, prefer: {**tree, "prefer": prefer}, SERIES_TREES, st.lists(_PREFERENCES, max_size=2)
 )
 
 
 @st.composite
-def rules(draw: st.DrawFn, name: str) -> dict[str, Any]:
+def _inputs(draw: st.DrawFn) -> dict[str, Any]:
+    """Roles in some order, of which later ones may want to be near to earlier ones."""
+    inputs: dict[str, Any] = {}
+    for role in draw(st.lists(st.sampled_from(["t1", "t2", "pd"]), min_size=1, unique=True)):
+        inputs[role] = draw(_SELECTIONS)
+        earlier = [one for one in inputs if one != role]
+        wants_nearest: bool = draw(st.booleans())
+        if earlier and wants_nearest:
+            field: str = draw(st.sampled_from(["AcquisitionTime", "EchoTime", "AcquisitionDate"]))
+            nearest = {"field": field, "nearest": draw(st.sampled_from(earlier))}
+            inputs[role]["prefer"] = [nearest, *inputs[role]["prefer"]]
+    return inputs
+
+
+_INPUTS = _inputs()
+_DESTINATIONS = st.lists(st.sampled_from(["pacs", "archive"]), unique=True)
+_PRIORITIES = st.integers(1, 10)
+_REASONS = st.sampled_from(["the scanner is being repaired", "a phantom: 50 %"])
+
+
+@st.composite
+def _syntheses(draw: st.DrawFn, model: str = "a-model") -> dict[str, Any]:
     inputs = draw(_INPUTS)
+    return {
+        "model": model,
+        "inputs": inputs,
+        "target": draw(st.sampled_from(sorted(inputs))),
+        "destinations": draw(_DESTINATIONS),
+        "priority": draw(_PRIORITIES),
+        **draw(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "late": st.sampled_from(["rerun", "hold"]),
+                    "superseded": st.sampled_from(["retain", "withdraw"]),
+                    "label_language": st.sampled_from(["en", "de", "fr"]),
+                },
+            )
+        ),
+    }
+
+
+_ROUTINGS = st.fixed_dictionaries(
+    {
+        "series": SERIES_TREES,
+        "destinations": st.lists(st.sampled_from(["pacs", "archive"]), min_size=1, unique=True),
+        "priority": _PRIORITIES,
+    }
+)
+_HOLDS = st.fixed_dictionaries({"hold": st.fixed_dictionaries({"reason": _REASONS})})
+_IGNORING = st.fixed_dictionaries({"ignore": st.fixed_dictionaries({"reason": _REASONS})})
+_STEPS = st.lists(
+    st.fixed_dictionaries({"synthesise": _syntheses()}) | st.fixed_dictionaries({"route": _ROUTINGS}) | _HOLDS,
+    min_size=1,
+    max_size=3,
+    unique_by=lambda step: next(iter(step)),
+)
+THEN: st.SearchStrategy[Any] = st.one_of(_syntheses(), _STEPS, _IGNORING.map(lambda step: [step]))
+
+_TIMES = st.builds(lambda hour, minute: f"{hour:02d}:{minute:02d}", st.integers(0, 23), st.sampled_from([0, 30, 59]))
+_HOURS = st.lists(_TIMES, min_size=2, max_size=2, unique=True).map(lambda ends: {"from": ends[0], "to": ends[1]})
+_DAYS = st.lists(st.sampled_from(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]), min_size=1).map(
+    lambda days: {"days": days}
+)
+WINDOWS = _HOURS | _DAYS | st.builds(lambda hours, days: {**hours, **days}, _HOURS, _DAYS)
+
+
+@st.composite
+def rules(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    optional = {"shadow": st.booleans(), "window": WINDOWS}
     return {
         "name": name,
         "description": "Made by chance.",
         "enabled": draw(st.booleans()),
         "when": draw(STUDY_TREES),
-        "then": {
-            "model": "a-model",
-            "inputs": inputs,
-            "target": draw(st.sampled_from(sorted(inputs))),
-            "destinations": draw(st.lists(st.sampled_from(["pacs", "archive"]), unique=True)),
-            "priority": draw(st.integers(1, 10)),
-        },
+        "then": draw(THEN),
+        **draw(st.fixed_dictionaries({}, optional=optional)),
     }
 
 
 @st.composite
-def documents(draw: st.DrawFn) -> dict[str, Any]:
-    return {"rules": [draw(rules(f"rule-{number}")) for number in range(draw(st.integers(1, 2)))]}
+def fallbacks(draw: st.DrawFn) -> dict[str, Any]:
+    """Nothing, or a rule for what no other rule fires for."""
+    if not draw(st.booleans()):
+        return {}
+    then: Any = draw(st.one_of(_IGNORING.map(lambda step: [step]), _syntheses()))
+    return {
+        "name": "else",
+        "description": "All the rest.",
+        "fallback": True,
+        "shadow": draw(st.booleans()),
+        "then": then,
+    }
+
+
+@st.composite
+def documents(draw: st.DrawFn, most: int = 2) -> dict[str, Any]:
+    listed = [draw(rules(f"rule-{number}")) for number in range(draw(st.integers(1, most)))]
+    fallback = draw(fallbacks())
+    if fallback:
+        listed.insert(draw(st.integers(0, len(listed))), fallback)
+    return {"rules": listed}
 
 
 _ANYTHING = st.one_of(
@@ -124,6 +204,7 @@ _ANYTHING = st.one_of(
     _DATES,
     st.datetimes(),
     st.lists(_TEXTS | _NUMBERS, max_size=3).map(tuple),
+    st.lists(_TEXTS | _NUMBERS, max_size=2),
 )
 
 

@@ -1,9 +1,15 @@
 from datetime import date
 from typing import Any
 
+import pytest
+
+from dicomnode.domain.errors import InvalidRule
 from dicomnode.domain.study import SeriesFacts
+from dicomnode.rules.actions import Synthesis
 from dicomnode.rules.bind import Bound, bind
-from tests.rules.catalogue import a_rule, a_series_of_facts, load
+from dicomnode.rules.compiled import Compiler, compile_roles
+from dicomnode.rules.sight import Sight
+from tests.rules.catalogue import a_rule, a_series_of_facts, a_study_of_facts, load
 
 T1, T2 = {"field": "Weighting", "value": "T1"}, {"field": "Weighting", "value": "T2"}
 MR = {"field": "Modality", "value": "MR"}
@@ -15,7 +21,11 @@ def _wanting(*conditions: Any, prefer: Any = ()) -> dict[str, Any]:
 
 def _bind(inputs: dict[str, Any], *series: SeriesFacts) -> Bound:
     then = {**a_rule()["then"], "inputs": inputs, "target": next(iter(inputs))}
-    return bind(load(a_rule(then=then)).rules[0].then.inputs, series, None)
+    (synthesis,) = load(a_rule(then=then)).rules[0].consequences
+    assert isinstance(synthesis, Synthesis)
+    compiler = Compiler()
+    roles = compile_roles(synthesis, compiler)
+    return bind(roles, Sight(compiler.size, a_study_of_facts(), series, None))
 
 
 def _chosen(prefer: Any, *series: SeriesFacts) -> tuple[str, str]:
@@ -119,4 +129,95 @@ def test_without_series_every_role_is_a_problem() -> None:
     assert _bind({"a": _wanting(T1), "b": _wanting(T2)}).problems == (
         "No series fits role a: there is no series to look at.",
         "No series fits role b: there is no series to look at.",
+    )
+
+
+def _near(field: str | None = None) -> dict[str, Any]:
+    return {"nearest": "t1", **({"field": field} if field else {})}
+
+
+def _nearest_t2(prefer: dict[str, Any], first: SeriesFacts, *others: SeriesFacts) -> tuple[str, str]:
+    bound = _bind({"t1": _wanting(T1), "t2": _wanting(T2, prefer=[prefer])}, first, *others)
+    return bound.bindings[1].series_instance_uid.rsplit(".", 1)[1], bound.bindings[1].why
+
+
+def _at(number: int, weighting: str, time: str | None, day: date | None = None) -> SeriesFacts:
+    return a_series_of_facts(number, weighting, AcquisitionTime=time, AcquisitionDate=day)
+
+
+def test_the_series_nearest_in_time_to_an_earlier_role_is_preferred() -> None:
+    first, early, late = _at(1, "T1", "101530.5"), _at(2, "T2", "100000"), _at(3, "T2", "10:16:00")
+    number, why = _nearest_t2(_near(), first, early, late)
+    assert number == "3"
+    assert why == (
+        "“3 t2 tra” is the best of 2 that fit: AcquisitionTime is 29.5 s from that of “1 t1 tra”, the nearest;"
+        " before “2 t2 tra”"
+    )
+
+
+def test_midnight_is_near_to_midnight_where_the_days_are_known() -> None:
+    before, after, noon = (
+        _at(1, "T1", "235900", date(2026, 3, 1)),
+        _at(2, "T2", "000100", date(2026, 3, 2)),
+        _at(3, "T2", "120000", date(2026, 3, 1)),
+    )
+    assert _nearest_t2(_near(), before, after, noon)[0] == "2"
+    without_days = [_at(2, "T2", "000100"), _at(3, "T2", "120000")]
+    assert _nearest_t2(_near(), _at(1, "T1", "235900"), *without_days)[0] == "3"
+
+
+def test_numbers_and_dates_can_be_near_and_what_is_absent_comes_last() -> None:
+    first = a_series_of_facts(1, "T1", EchoTime=10, AcquisitionDate=date(2026, 3, 1))
+    near = a_series_of_facts(3, "T2", EchoTime=12.5, AcquisitionDate=date(2026, 3, 2))
+    far = a_series_of_facts(2, "T2", EchoTime=90, AcquisitionDate=date(2026, 1, 2))
+    assert "EchoTime is 2.5 from that of" in _nearest_t2(_near("EchoTime"), first, far, near)[1]
+    assert "AcquisitionDate is 1 day from that of" in _nearest_t2(_near("AcquisitionDate"), first, far, near)[1]
+    without = a_series_of_facts(2, "T2", EchoTime=None)
+    assert _nearest_t2(_near("EchoTime"), first, without, near)[0] == "3"
+    neither = a_series_of_facts(3, "T2", EchoTime=None)
+    assert _nearest_t2(_near("EchoTime"), first, without, neither) == (
+        "2",
+        "“2 t2 tra” is the best of 2 that fit: equally preferred, lowest SeriesNumber; before “3 t2 tra”",
+    )
+
+
+@pytest.mark.parametrize(
+    ("prefer", "problem"),
+    [
+        ({"nearest": "t2"}, "role t2 cannot be nearest to 't2', which is no earlier role; the earlier ones are t1"),
+        ({"nearest": "t3"}, "role t2 cannot be nearest to 't3', which is no earlier role"),
+        ({"nearest": "t1", "field": "Modality"}, "Modality is no number, date or time, of which one could be nearest"),
+        ({"nearest": "t1", "field": "EchoTime", "order": "lowest"}, "a preference has either an order"),
+        ({"nearest": "t1", "field": "EchoTime", "value": 3}, "or a role to be nearest to"),
+        ({"nearest": "t1", "field": "EchoTim"}, "unknown fact 'EchoTim', did you mean 'EchoTime'?"),
+    ],
+)
+def test_nearness_that_makes_no_sense_is_refused(prefer: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidRule, match=problem.replace("?", r"\?")):
+        _bind({"t1": _wanting(T1), "t2": _wanting(T2, prefer=[prefer])}, FLAT)
+
+
+def test_the_first_role_is_near_to_none() -> None:
+    with pytest.raises(InvalidRule, match="which is no earlier role; this role chooses first"):
+        _bind({"t1": _wanting(T1, prefer=[_near()])}, FLAT)
+
+
+def test_every_other_candidate_says_what_it_lost_by() -> None:
+    native = _wanting(
+        T1, {"field": "ContrastEnhanced", "value": "NO"}, MR, prefer=[{"field": "MRAcquisitionType", "value": "3D"}]
+    )
+    enhanced = a_series_of_facts(5, "T1", ContrastEnhanced="YES")
+    other = a_series_of_facts(6, "T2", ContrastEnhanced="YES")
+    bound = _bind({"t1": native, "any": _wanting(MR)}, FLAT, SOLID, LONG, enhanced, other)
+    first, second = bound.bindings
+    assert first.lost == (
+        "“1 t1 tra”: MRAcquisitionType is 2D; of the one taken MRAcquisitionType is 3D",
+        "“3 t1 tra”: MRAcquisitionType is 2D; of the one taken MRAcquisitionType is 3D",
+        "“5 t1 tra”: does not fit, ContrastEnhanced is YES; asked whether it is NO",
+    )
+    assert second.lost == (
+        "“3 t1 tra”: equally preferred, comes later by SeriesNumber or UID",
+        "“5 t1 tra”: equally preferred, comes later by SeriesNumber or UID",
+        "“6 t2 tra”: equally preferred, comes later by SeriesNumber or UID",
+        "“2 t1 tra”: plays t1",
     )

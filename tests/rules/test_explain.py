@@ -1,15 +1,17 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 from hypothesis import given
 
+from dicomnode.domain.facts import Confidence
 from dicomnode.domain.rule import Explanation
 from dicomnode.domain.study import SeriesFacts, StudyFacts
-from dicomnode.rules.evaluate import holds
-from dicomnode.rules.explain import explain, in_words
+from dicomnode.rules.explain import in_words
 from tests.rules.catalogue import CATALOGUE, TODAY, a_series_of_facts, a_study_of_facts, load_when, of_series
+from tests.rules.seeing import explain, holds
 from tests.rules.strategies import STUDY_TREES, studies
 
 
@@ -78,6 +80,25 @@ T1, T2 = {"field": "Weighting", "value": "T1"}, {"field": "Weighting", "value": 
 def test_a_condition_is_told_with_the_value_that_was_found(condition: Any, line: str) -> None:
     one = a_series_of_facts(1, "T2", EchoTime=12.5, AcquisitionDate=date(2026, 2, 20), MRAcquisitionType=3)
     assert _of_series(condition, one) == line
+
+
+@pytest.mark.parametrize(
+    ("confidence", "evidence", "told"),
+    [
+        (Confidence.HIGH, "TR 4500", "✓ Weighting is T2 (TR 4500)"),
+        (Confidence.LOW, "the description", "✓ Weighting is T2 (the description; low confidence)"),
+        (Confidence.MEDIUM, None, "✓ Weighting is T2 (medium confidence)"),
+    ],
+)
+def test_what_was_concluded_with_little_confidence_says_so(
+    confidence: Confidence, evidence: str | None, told: str
+) -> None:
+    one = replace(
+        a_series_of_facts(1, "T2"),
+        evidence={"Weighting": evidence} if evidence else {},
+        confidence={"Weighting": confidence},
+    )
+    assert _of_series(T2, one) == told
 
 
 def test_a_long_or_broken_text_stays_on_one_line() -> None:

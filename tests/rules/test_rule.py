@@ -3,8 +3,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from dicomnode.domain.derivation import Alignment, Preparation
+from dicomnode.domain.derivation import Alignment, LabelLanguage, Preparation, SupersedePolicy
 from dicomnode.domain.errors import InvalidRule
+from dicomnode.domain.rule import Action, LatePolicy
+from dicomnode.rules.actions import Synthesis
 from dicomnode.rules.operators import Operator
 from tests.rules.catalogue import a_rule, load
 
@@ -15,6 +17,12 @@ def _then(**parts: Any) -> dict[str, Any]:
     return a_rule(then={**a_rule()["then"], **parts})
 
 
+def _synthesis(document: dict[str, Any]) -> Synthesis:
+    (asked,) = load(document).rules[0].consequences
+    assert isinstance(asked, Synthesis)
+    return asked
+
+
 def _preferring(**preference: Any) -> dict[str, Any]:
     return _then(inputs={"t1": {**T1, "prefer": [preference]}})
 
@@ -22,35 +30,45 @@ def _preferring(**preference: Any) -> dict[str, Any]:
 def test_what_is_left_out_has_a_default() -> None:
     rule = load(a_rule()).rules[0]
     assert rule.enabled
-    assert rule.then.priority == 10
-    assert rule.then.inputs["t1"].prefer == ()
-    assert rule.then.action().preparation == Preparation()
+    assert (rule.shadow, rule.fallback, rule.window) == (False, False, None)
+    synthesis = _synthesis(a_rule())
+    assert synthesis.priority == 10
+    assert synthesis.inputs["t1"].prefer == ()
+    assert synthesis.action() == Action(model="a-model", target_role="t1", destinations=("pacs",))
 
 
 def test_a_consequence_becomes_an_action_of_the_domain() -> None:
-    rule = load(_then(priority=1, destinations=[], preparation={"alignment": "rigid", "missing_slices": 2})).rules[0]
-    action = rule.then.action()
+    asked = _then(
+        priority=1,
+        destinations=[],
+        preparation={"alignment": "rigid", "missing_slices": 2},
+        label_language="de",
+        late="hold",
+        superseded="withdraw",
+    )
+    action = _synthesis(asked).action()
+    assert action.label_language is LabelLanguage.GERMAN
+    assert (action.late, action.superseded) == (LatePolicy.HOLD, SupersedePolicy.WITHDRAW)
     assert (action.model, action.target_role, action.destinations, action.priority) == ("a-model", "t1", (), 1)
     assert action.preparation == Preparation(alignment=Alignment.RIGID, missing_slices=2)
 
 
 def test_a_preference_knows_how_its_value_is_looked_for() -> None:
-    rules = load(
-        _preferring(field="ImageType", value="NORM"), {**_preferring(field="Modality", value="MR"), "name": "b"}
-    )
-    in_list, equal = (rule.then.inputs["t1"].prefer[0] for rule in rules.rules)
+    documents = (_preferring(field="ImageType", value="NORM"), _preferring(field="Modality", value="MR"))
+    in_list, equal = (_synthesis(document).inputs["t1"].prefer[0] for document in documents)
     assert in_list.operator is Operator.CONTAINS
     assert equal.operator is Operator.EQUAL
     assert in_list.fact.name == "ImageType"
 
 
 def test_roles_keep_their_order_and_cannot_be_changed() -> None:
-    rule = load(_then(inputs={"t2": T1, "pd": T1, "t1": T1})).rules[0]
-    assert list(rule.then.inputs) == ["t2", "pd", "t1"]
+    document = _then(inputs={"t2": T1, "pd": T1, "t1": T1})
+    inputs = _synthesis(document).inputs
+    assert list(inputs) == ["t2", "pd", "t1"]
     with pytest.raises(TypeError):
-        rule.then.inputs["t3"] = rule.then.inputs["t1"]  # type: ignore[index]
+        inputs["t3"] = inputs["t1"]  # type: ignore[index]
     with pytest.raises(ValidationError, match="frozen"):
-        rule.enabled = False  # type: ignore[misc]
+        load(document).rules[0].enabled = False  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dicomnode.domain.errors import InvalidRule
 from dicomnode.rules.ruleset import RuleSet, load_rule_set, read_rule_set
 from tests.rules.catalogue import CATALOGUE, a_rule, load
-from tests.rules.strategies import documents
+from tests.rules.strategies import PATIENT, documents
 
 
 def _shuffled(value: Any, random: Random) -> Any:
@@ -26,6 +26,7 @@ def _shuffled(value: Any, random: Random) -> Any:
     return {key: _shuffled(value[key], random) for key in keys}
 
 
+@PATIENT
 @given(document=documents())
 def test_a_dump_loads_to_the_same_rule_set(document: dict[str, Any]) -> None:
     rules = load_rule_set(document, CATALOGUE)
@@ -36,6 +37,7 @@ def test_a_dump_loads_to_the_same_rule_set(document: dict[str, Any]) -> None:
     assert json.loads(json.dumps(rules.model_dump(mode="json"))) == rules.model_dump(mode="json")
 
 
+@PATIENT
 @given(document=documents(), random=st.randoms(use_true_random=False))
 def test_the_order_of_keys_does_not_change_the_version(document: dict[str, Any], random: Random) -> None:
     rules = load_rule_set(document, CATALOGUE)

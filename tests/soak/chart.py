@@ -40,7 +40,7 @@ def write_result(
 def _name(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left")
     axes.set_xlabel("seconds")
-    axes.margins(y=0.2)
+    axes.margins(y=0.4)
     axes.set_ylim(bottom=0)
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="upper right", ncols=2)

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from dicomnode.ledger.tables import InstanceRow
 from dicomnode.ledger.transaction import Ledger
+from tests.listening import listening_processes
 from tests.nodes import ROOT, RememberingPacs, ServingNode
 from tests.soak.chart import write_result
 from tests.soak.sampling import Sampler
@@ -48,7 +49,7 @@ def test_eight_senders_for_minutes(node: ServingNode) -> None:
     recorded = count(ledger)
     ledger.close()
     samples, names = sampler.samples, names_of(node)
-    totals = {"senders": SENDERS, "seconds": round(SECONDS), "instances": recorded, "bytes": answers.sent_bytes}
+    totals = {"senders": SENDERS, "seconds": round(SECONDS), "instances": recorded, "MB": answers.sent_bytes // 10**6}
     write_result(ROOT / "var" / "soak", samples, names, totals)
     assert answers.failures == []
     assert answers.refused == []
@@ -90,13 +91,15 @@ def count(ledger: Ledger) -> int:
 
 
 def names_of(node: ServingNode) -> dict[int, str]:
-    """Name each process that lived to the end by its command."""
-    return {pid: f"{pid} {_command(pid)}" for pid in node.processes()}
-
-
-def _command(pid: int) -> str:
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    return next((word.decode() for word in reversed(words) if word and not word.startswith(b"-")), "?")[-40:]
+    """Name each process that lived to the end by what it does."""
+    pids = sorted(node.processes())
+    receivers = [pid for pid in pids if pid in listening_processes(node.settings.dicom_port)]
+    others = [pid for pid in pids[1:] if pid not in receivers]
+    return {
+        pids[0]: "work and pages",
+        **{pid: f"receiver {number}" for number, pid in enumerate(receivers, 1)},
+        **{pid: f"Python's helper {number}" for number, pid in enumerate(others, 1)},
+    }
 
 
 def assert_flat(values: Sequence[float], what: str, more: float, share: float) -> None:

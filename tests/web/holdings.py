@@ -17,10 +17,12 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI
 from pydicom.dataset import Dataset
-from starlette.types import ASGIApp
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dicomnode.dicomweb.intake import Intake
 from dicomnode.dimse.verification import VerificationSCU
+from dicomnode.domain.account import AccountRole, Visitor, permissions_of
 from dicomnode.domain.association import Association
 from dicomnode.domain.capacity import Capacity
 from dicomnode.domain.derivation import (
@@ -47,16 +49,20 @@ from dicomnode.domain.uids import (
 from dicomnode.imaging.headers import read_header
 from dicomnode.journey.archive import LedgerArchive
 from dicomnode.journey.peers import PeerBook
+from dicomnode.journey.quarantine import Quarantine
+from dicomnode.journey.rule_book import RuleBook
 from dicomnode.ledger.deliveries import queue_delivery
 from dicomnode.ledger.derivations import (
     end_derivation,
     finish_derivation,
+    held_derivations,
     request_derivation,
     retry_derivation,
     start_derivation,
 )
 from dicomnode.ledger.reception import record_received
 from dicomnode.ledger.revisions import begin_revision, record_decision
+from dicomnode.ledger.studies import find_study
 from dicomnode.ledger.timeline import write_event
 from dicomnode.ledger.transaction import Ledger
 from dicomnode.spool.store import Spool
@@ -76,16 +82,27 @@ class PressedButtons:
         self._ledger = ledger
         self.resent: list[tuple[str, str]] = []
 
-    def retry(self, derivation_key: str) -> str:
+    def retry(self, derivation_key: str, by: str = "") -> str:
         with self._ledger.transaction() as tx:
             round_ = retry_derivation(tx, derivation_key)
         return f"An operator asked for it again; round {round_} waits."
 
-    def resend(self, derivation_key: str, destination: str) -> str:
+    def resend(self, derivation_key: str, destination: str, by: str = "") -> str:
         if not derivation_key.startswith("derive:"):
             raise NotInLedger("no derivation of this key")
         self.resent.append((derivation_key, destination))
         return f"An operator asked to send it to {destination} again."
+
+    def complete_now(self, study_instance_uid: StudyInstanceUID, by: str) -> str:
+        with self._ledger.transaction() as tx:
+            find_study(tx, study_instance_uid)
+        return f"{by} asked to take the study as complete now."
+
+    def release_hold(self, study_instance_uid: StudyInstanceUID, by: str) -> str:
+        with self._ledger.transaction() as tx:
+            if not held_derivations(tx, study_instance_uid):
+                raise NotInLedger("nothing of this study is held")
+        return f"Released by {by}."
 
 
 @dataclass
@@ -107,6 +124,8 @@ class Holdings:
         capacity: Capacity | None = None,
         intake: Intake | None = None,
         certificates: Certificates | None = None,
+        rules: RuleBook | None = None,
+        **further: Any,
     ) -> FastAPI:
         return create_app(
             Site(
@@ -121,6 +140,9 @@ class Holdings:
                 capacity=capacity,
                 intake=intake,
                 certificates=certificates,
+                rules=rules,
+                quarantine=Quarantine(self.ledger, self.spool, self.clock, AETitle("DICOMNODE")),
+                **further,
             )
         )
 
@@ -297,6 +319,25 @@ def a_whole_study(holdings: Holdings, study: str = "study") -> tuple[str, str, s
     derived = a_synthetic_series(study, "derived", voxels=np.indices((8, 32, 24)).sum(axis=0) * 20)
     holdings.derive(derivation, derived)
     return uid(study), uid(study, "t2"), uid(study, "derived")
+
+
+class _Disguise:
+    """Says that every request comes from one visitor, behind the guard, where a login would have said so."""
+
+    def __init__(self, app: ASGIApp, visitor: Visitor) -> None:
+        self._app = app
+        self._visitor = visitor
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "visitor": self._visitor}, receive, send)
+
+
+def visited_by(app: FastAPI, *roles: AccountRole, name: str = "somebody") -> FastAPI:
+    """The same application for somebody with these roles; nobody may have asked it anything before."""
+    assert app.middleware_stack is None
+    visitor = Visitor(name=name, permissions=permissions_of(roles))
+    app.user_middleware.append(Middleware(_Disguise, visitor=visitor))
+    return app
 
 
 class Browser:

@@ -26,7 +26,7 @@ def _line(holdings: Holdings, **state: object) -> str:
     page = Browser(holdings.app(certificates=drawer)).get("/")
     assert page.status_code == 200
     row = re.search(
-        r"<tr>\s*<th scope=\"row\">Certificate of listener 0.0.0.0:2762</th>(.*?)</tr>", page.text, re.DOTALL
+        r"<tr[^>]*>\s*<th scope=\"row\">Certificate of listener 0.0.0.0:2762</th>(.*?)</tr>", page.text, re.DOTALL
     )
     assert row is not None
     return row.group(1)

@@ -28,7 +28,7 @@ class Room:
 def _disk_line(holdings: Holdings, level: DiskLevel) -> str:
     page = Browser(holdings.app(Room(level))).get("/")
     assert page.status_code == 200
-    row = re.search(r"<tr>\s*<th scope=\"row\">Disk</th>(.*?)</tr>", page.text, re.DOTALL)
+    row = re.search(r"<tr[^>]*>\s*<th scope=\"row\">Disk</th>(.*?)</tr>", page.text, re.DOTALL)
     assert row is not None
     return row.group(1)
 

@@ -3,6 +3,10 @@
 import sqlalchemy as sa
 from alembic import context
 
+import dicomnode.ledger.account_tables
+import dicomnode.ledger.completion_tables
+import dicomnode.ledger.destination_tables
+import dicomnode.ledger.rule_tables  # noqa: F401  its tables belong to the schema
 from dicomnode.ledger.tables import Base
 
 connection: sa.Connection = context.config.attributes["connection"]

@@ -4,9 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomnode.domain.study import SeriesFacts, StudyFacts
+from dicomnode.rules.compiled import Counted, Leaf
 from dicomnode.rules.conditions import SeriesGroup
-from dicomnode.rules.evaluate import holds, nearest, split
-from tests.rules.catalogue import TODAY, a_series_of_facts, a_study_of_facts, load_when, of_series
+from dicomnode.rules.decide import decide
+from tests.rules.catalogue import TODAY, a_rule, a_series_of_facts, a_study_of_facts, load, load_when, of_series
+from tests.rules.seeing import holds, nearest, split
 from tests.rules.strategies import SERIES_TREES, STUDY_TREES, series, studies
 
 
@@ -86,3 +88,39 @@ def test_what_a_study_lacks_is_not_what_its_series_lack() -> None:
     assert holds(load_when({"field": "StudyDate", "operator": "null"}), study)
     assert holds(load_when(of_series("all", {"field": "AcquisitionDate", "operator": "null"})), study)
     assert not holds(load_when(of_series("some", {"field": "SeriesDescription", "operator": "null"})), study)
+
+
+def test_values_that_python_takes_for_equal_are_kept_apart() -> None:
+    rules = load(a_rule(when={"rules": [of_series("some", {"field": "EchoTime", "value": 1})]}))
+    answers = [
+        decide(rules, a_study_of_facts(a_series_of_facts(1, "T1", EchoTime=value)), {})[0].fired
+        for value in (1, True, 1.0, True, (1,), "1", 1)
+    ]
+    assert answers == [True, False, True, False, False, False, True]
+
+
+def test_equal_conditions_have_one_place_whichever_rule_they_stand_in() -> None:
+    one, two = of_series("some", T1, IN_3D), of_series("none", T1, IN_3D)
+    rules = load(
+        a_rule("a", when={"rules": [one]}), a_rule("b", when={"rules": [one, two]}), a_rule("c", when={"rules": [two]})
+    )
+    # T1, 3D, both together, some, none, three groups of quantifiers, and the group of the role.
+    assert rules.compiled.size == 9
+
+
+def test_only_so_many_values_are_remembered() -> None:
+    rules = load(a_rule(when={"rules": [of_series("some", {"field": "EchoTime", "operator": ">", "value": 5000})]}))
+    fired = [
+        decide(rules, a_study_of_facts(a_series_of_facts(1, "T1", EchoTime=value)), {}, explain=False)[0].fired
+        for value in range(6000)
+    ]
+    assert fired.index(True) == 5001
+    (column,) = (
+        leaf.column
+        for rule in rules.compiled.rules
+        for counted in (rule.when.children if rule.when else ())
+        if isinstance(counted, Counted)
+        for leaf in counted.group.children
+        if isinstance(leaf, Leaf)
+    )
+    assert 0 < len(column.holding) <= 4096
