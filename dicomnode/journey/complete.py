@@ -101,10 +101,10 @@ class Completion:
 
 
 def _in_words(revision: StudyRevision, evidence: tuple[Evidence, ...]) -> str:
-    """Say why the revision begins; what is missing all the same is said first."""
+    """Say why the revision begins; where only the wait has ended, that something is missing is said first."""
     begun = f"with {revision.instances} instances as revision {revision.number}"
     told = "; ".join(one.text for one in evidence)
-    if any(one.kind is EvidenceKind.WAITED for one in evidence):
+    if evidence[0].kind is EvidenceKind.WAITED:
         return f"Begun {begun} although something is missing: {told}."
     return f"Complete {begun}, because {told}."
 
