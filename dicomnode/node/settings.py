@@ -18,7 +18,8 @@ from pydantic_settings import (
 from dicomnode.domain.completion import CompletionPolicies
 from dicomnode.domain.door import UnknownPeers
 from dicomnode.domain.errors import InvalidSettings, InvalidValue
-from dicomnode.domain.tls import CallingTls, ClientCertificate, KeyPair, ListeningTls
+from dicomnode.domain.tls import ClientCertificate, KeyPair, ListeningTls
+from dicomnode.domain.tls_document import CallingTlsDocument
 from dicomnode.domain.uids import AETitle
 from dicomnode.node.completion_settings import CompletionSettings, completion_policies
 from dicomnode.node.web_settings import WebSettings
@@ -94,29 +95,8 @@ class ListenerSettings(BaseModel):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class DestinationTlsSettings(BaseModel):
+class DestinationTlsSettings(CallingTlsDocument):
     """How a destination is reached under TLS; every file in PEM."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    trusted: Path = Field(description="The authorities that the destination's certificate may come from.")
-    certificate: Path | None = Field(default=None, description="What this node shows where it is asked.")
-    key: Path | None = None
-    check_host_name: bool = Field(default=True, description="Whether the certificate must name the host.")
-
-    @model_validator(mode="after")
-    def _has_both_or_neither(self) -> Self:
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("a certificate needs its key: give both, or neither")
-        return self
-
-    @property
-    def value(self) -> CallingTls:
-        """The same in the domain's terms."""
-        pair = None
-        if self.certificate is not None and self.key is not None:
-            pair = KeyPair(certificate=self.certificate, key=self.key)
-        return CallingTls(trusted=self.trusted, pair=pair, check_host_name=self.check_host_name)
 
 
 class DestinationSettings(BaseModel):

@@ -5,6 +5,7 @@ import logging
 import socket
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from importlib.metadata import version
@@ -262,11 +263,23 @@ class Node:
         self._receivers = receivers
 
     def _start_web(self, ledger: Ledger, spool: Spool, queues: Queues) -> None:
+        settings, changes = self.settings, Changes(ledger)
+        accounts = open_accounts(settings, ledger, self._clock)
+        site = replace(self._site(ledger, spool, queues), changes=changes, accounts=accounts)
+        server = WebServer(create_app(site), web_address(settings, self._clock))
+        server.start()
+        if accounts is not None:
+            self.setup_link = setup_link(settings, accounts)
+        self._stoppers.append(server.stop)
+        self._tick("changes", _SWEEP_SECONDS, changes.look)
+        self._stoppers.append(changes.stop)
+
+    def _site(self, ledger: Ledger, spool: Spool, queues: Queues) -> Site:
+        """Gather what the pages stand on."""
         settings = self.settings
         listener = settings.all_listeners[0]
-        accounts = open_accounts(settings, ledger, self._clock)
-        changes, places = Changes(ledger), [endpoint(one) for one in settings.destinations]
-        site = Site(
+        places = [endpoint(one) for one in settings.destinations]
+        return Site(
             ledger=ledger,
             archive=LedgerArchive(ledger, spool),
             operator=Operator(ledger, queues, self._clock),
@@ -288,19 +301,10 @@ class Node:
             quarantine=Quarantine(ledger, spool, self._clock, AETitle(settings.ae_title)),
             models=ModelsOfHost(self._registry),
             settings=settings_in_words(settings),
-            changes=changes,
-            accounts=accounts,
             provider=identity_provider(settings, self._clock),
             audit=AuditTrail(ledger, self._clock),
             hosts=settings.web_trusted_hosts,
         )
-        server = WebServer(create_app(site), web_address(settings, self._clock))
-        server.start()
-        if accounts is not None:
-            self.setup_link = setup_link(settings, accounts)
-        self._stoppers.append(server.stop)
-        self._tick("changes", _SWEEP_SECONDS, changes.look)
-        self._stoppers.append(changes.stop)
 
     def _intake(self, ledger: Ledger, spool: Spool) -> Intake:
         """Take over DICOMweb what the listener takes."""

@@ -2,14 +2,13 @@
 
 from datetime import datetime
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from dicomnode.domain.door import Cause
 from dicomnode.domain.peer import EchoOutcome, Peer
-from dicomnode.domain.tls import CallingTls, KeyPair
+from dicomnode.domain.tls_document import CallingTlsDocument
 from dicomnode.domain.uids import AETitle
 from dicomnode.ledger.peers import PeerRecord
 from dicomnode.ledger.refusals import RefusalRecord
@@ -24,39 +23,8 @@ NetworkText = Annotated[str, AfterValidator(_network)]
 """An IPv4 or IPv6 network in CIDR form, or one address."""
 
 
-class PeerTlsDocument(BaseModel):
+class PeerTlsDocument(CallingTlsDocument):
     """How a peer is reached under TLS; every file in PEM, on the machine of the node."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    trusted: Path = Field(description="The authorities that the peer's certificate may come from.")
-    certificate: Path | None = Field(default=None, description="What this node shows where it is asked.")
-    key: Path | None = None
-    check_host_name: bool = Field(default=True, description="Whether the certificate must name the host.")
-
-    @model_validator(mode="after")
-    def _has_both_or_neither(self) -> Self:
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("a certificate needs its key: give both, or neither")
-        return self
-
-    @property
-    def value(self) -> CallingTls:
-        """The same in the domain's terms."""
-        pair = None
-        if self.certificate is not None and self.key is not None:
-            pair = KeyPair(certificate=self.certificate, key=self.key)
-        return CallingTls(trusted=self.trusted, pair=pair, check_host_name=self.check_host_name)
-
-    @classmethod
-    def of(cls, tls: CallingTls) -> Self:
-        """Write what is known."""
-        return cls(
-            trusted=tls.trusted,
-            certificate=tls.pair.certificate if tls.pair else None,
-            key=tls.pair.key if tls.pair else None,
-            check_host_name=tls.check_host_name,
-        )
 
 
 class PeerDocument(BaseModel):
